@@ -1,0 +1,49 @@
+"""Settings of ``headstart pretrain``."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from headstart.configs.base import Config, FilePath, RunConfig
+from headstart.configs.optimisation import OptimConfig, ScheduleConfig
+from headstart.configs.views import ViewsConfig
+
+
+class ByolConfig(Config):
+    """Sizes and momentum of BYOL (Grill et al., 2020, section 3)."""
+
+    projection_size: int = Field(default=256, ge=1)
+    """Outputs of projector and predictor."""
+    hidden_size: int = Field(default=4096, ge=1)
+    """Hidden units of projector and predictor."""
+    tau_base: float = Field(default=0.996, ge=0, le=1)
+    """EMA momentum of the target at the first step; it rises to tau_end on a cosine."""
+    tau_end: float = Field(default=1.0, ge=0, le=1)
+    """EMA momentum at the last step."""
+
+
+class WatchConfig(Config):
+    """What is measured while pre-training runs, and what happens when it goes wrong."""
+
+    every_epochs: int = Field(default=1, ge=1)
+    """Epochs between two looks at the features; raised where there would be more than 50 looks."""
+    images: int = Field(default=1000, ge=32)
+    """Training images the features are looked at on, at most."""
+    on_collapse: Literal["stop", "warn"] = "stop"
+    """What to do when the features have become almost the same for all images."""
+
+
+class PretrainConfig(RunConfig):
+    """BYOL pre-training of a backbone on unlabelled images."""
+
+    start: str = "scratch"
+    """scratch, supervised, supervised=FILE-or-timm-name: the weights to begin with."""
+    init_from: FilePath | None = None
+    """A run whose final weights to begin with, under a fresh optimiser (not the same as --resume)."""
+    allow_partial_weights: bool = False
+    """Accept starting weights that fill less than 90 % of the backbone's parameters."""
+    optim: OptimConfig = OptimConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    views: ViewsConfig = ViewsConfig()
+    byol: ByolConfig = ByolConfig()
+    watch: WatchConfig = WatchConfig()

@@ -1,0 +1,55 @@
+"""Settings of ``headstart study`` and ``headstart demo``."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from headstart.configs.base import OutputConfig
+
+
+class StudyConfig(OutputConfig):
+    """Starts x full/frozen x label fractions x seeds on one task, under equal conditions, with a verdict."""
+
+    data: str
+    """Source with labels: class folders, a CSV beside its folder, train/val pairs, or demo:bluemarble."""
+    unlabelled: str | None = None
+    """Source of images for pre-training within the study; None: the training images of --data, without labels."""
+    task: Literal["classify"] = "classify"
+    """What the starts are compared on."""
+    starts: tuple[str, ...] = Field(default=("scratch", "supervised", "ssl", "ssl+supervised"), strict=False)
+    """Starts to compare; scratch is always among them. A bare ssl or ssl+supervised is pre-trained here first."""
+    trained: tuple[Literal["full", "frozen"], ...] = Field(default=("full", "frozen"), strict=False)
+    """full: everything is trained; frozen: the classifier only."""
+    seeds: int = Field(default=3, ge=1)
+    """Runs of each setting, with seeds 0, 1, ...; an interval needs at least two."""
+    label_fractions: tuple[float, ...] = Field(default=(0.1, 1.0), strict=False)
+    """Shares of the training labels."""
+    recipe: str = "default"
+    """Recipe of the classifiers: default or seed_transfer."""
+    pretrain_recipe: str = "default"
+    """Recipe of the pre-training within the study: default or seed_byol."""
+    backbone: str = "resnet50"
+    """Any timm model name, or torchvision/NAME; the same for every start."""
+    image_size: int | None = Field(default=None, ge=8)
+    """Side in pixels of the square images the network sees; None: the recipe's."""
+    epochs: int | None = Field(default=None, ge=1)
+    """Epochs of each classifier at the largest label fraction; None: the recipe's."""
+    pretrain_epochs: int | None = Field(default=None, ge=1)
+    """Epochs of each pre-training; None: the recipe's, or --pretrain-minutes."""
+    pretrain_minutes: float | None = Field(default=None, gt=0)
+    """Wall-clock minutes of each pre-training within the study."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the forward pass; auto takes bf16 where the processor has it natively."""
+    workers: int | Literal["auto"] = "auto"
+    """Loader processes; the result does not depend on their number."""
+    strict: bool = False
+    """Make an undecodable image an error instead of a line in quarantine.csv."""
+    overwrite: bool = False
+    """Delete a study that is already in --out; without it, finished runs are kept and the rest is done."""
+
+
+class DemoConfig(OutputConfig):
+    """The whole study on the embedded data, with its report."""
+
+    minutes: float = Field(default=15.0, gt=0)
+    """Wall-clock minutes to fit the demo into on two processor cores; scales every budget in it."""

@@ -1,0 +1,56 @@
+"""Exceptions that name the remedy. The command line prints their text and exits with their code."""
+
+
+class HeadstartError(Exception):
+    """Base of all errors a user can mend; ``exit_code`` is what the command line returns."""
+
+    exit_code = 1
+
+
+class ConfigError(HeadstartError):
+    """A setting is unknown, of a wrong type, or impossible together with another one.
+
+    ``problems`` holds one line for each mistake, so that all of them can be mended at once.
+    """
+
+    exit_code = 2
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class DataError(HeadstartError):
+    """The source cannot be read as images, or lacks what the task needs (labels, a second class)."""
+
+    exit_code = 2
+
+
+class WeightsError(HeadstartError):
+    """A weights file does not fit the backbone, or needs more than plain tensors to load."""
+
+    exit_code = 2
+
+
+class MissingExtraError(HeadstartError):
+    """An optional dependency is absent; the text gives the ``pip install`` line."""
+
+    exit_code = 2
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed. Install it with: pip install 'headstart[{extra}]'")
+
+
+class RunError(HeadstartError):
+    """A run directory is in the way, is incomplete, or belongs to another task or version."""
+
+    exit_code = 2
+
+
+class TrainingStopped(HeadstartError):
+    """Training cannot usefully go on: the numbers diverged or the features collapsed."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(reason)
