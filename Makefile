@@ -1,0 +1,70 @@
+# Targets for people and for the gate. `make` alone lists them.
+# Needs: Python 3.11 or newer with venv and pip, make, a C compiler. Everything else goes into $(VENV).
+
+VENV ?= .venv
+OUT ?= demo-report
+MINUTES ?= 15
+ARGS ?=
+# Tested with 3.11, so that one comes first; an interpreter that is too old or broken is passed over.
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PINS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format types layers pytest browser clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "Variables: PYTHON (interpreter to build on), VENV ($(VENV)), OUT ($(OUT)), MINUTES ($(MINUTES)), ARGS (for pytest)"
+
+demo: $(VENV)/.installed-demo  ## set up, run the study on the embedded data, write the report to OUT
+	$(BIN)/headstart demo --out $(OUT) --minutes $(MINUTES)
+	@echo "Report: $(OUT)/report.html"
+
+test: check browser pytest  ## the gate: set up, check, then run every test
+
+pytest: $(VENV)/.installed-dev  ## run the tests alone; ARGS='tests/data -n 0' narrows them
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+check: $(VENV)/.installed-dev  ## style, types and layers
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev  ## rewrite the code in the house format
+	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests
+
+setup: $(VENV)/.installed-dev  ## only create the virtual environment for development
+
+browser: $(VENV)/.installed-dev  ## have a Chromium for the tests of the report
+	@if command -v chromium || command -v chromium-browser || command -v google-chrome; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && apt-get install -qy --no-install-recommends chromium; \
+	else $(BIN)/python -m playwright install chromium; fi
+
+clean:  ## remove caches and build leftovers; the environment and your runs stay
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed-demo: $(PINS) | $(VENV)/.created
+	@echo "Installing headstart with its demo data into $(VENV): several GB, most of it PyTorch."
+	$(PIP) install -e '.[demo]' -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(PINS) | $(VENV)/.created
+	@echo "Installing headstart with its development tools into $(VENV): several GB, most of it PyTorch."
+	$(PIP) install -e '.[dev]' -c constraints.txt
+	@touch $@
+
+$(VENV)/.created:
+	@test -n "$(PYTHON)" || { echo "headstart needs Python 3.11 or newer, and none was found." \
+		"Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is not Python 3.11 or newer." \
+		"Name one that is: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
