@@ -1,0 +1,116 @@
+"""Weights files: safetensors and torch files, read without running anything that is in them."""
+
+import logging
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from headstart.errors import WeightsError
+
+_log = logging.getLogger(__name__)
+
+# Under which names training tools keep a model's tensors in a checkpoint, the best first: an average of the weights
+# (timm's and DINO's way to publish) before the weights themselves, the online network before the whole.
+_WRAPPERS = (
+    "state_dict_ema", "model_ema", "ema_state_dict", "ema", "teacher",
+    "state_dict", "model_state_dict", "model", "online_network_state_dict", "online_network", "student",
+    "backbone", "encoder", "network", "net", "module", "params", "weights",
+)  # fmt: skip
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read a file's tensors by name, on the CPU.
+
+    The format is told by the content. A torch file is loaded with ``weights_only=True``; the tensors are looked for in
+    the nested dictionaries that training tools write (``state_dict``, ``model``, ``teacher``, ...).
+
+    Raises:
+        WeightsError: no such file, cut short, not a weights file, or a pickle that would have to run code.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise WeightsError(f"cannot read the weights file {path}: {error.strerror or error}. Check the path") from None
+    if start[8:9] == b"{":
+        content: Any = _read_safetensors(path)
+    elif start[:2] == b"PK" or start[:1] == b"\x80":
+        content = _read_torch(path)
+    else:
+        raise WeightsError(f"{path} is not a weights file{_what_it_is(start)}; give a safetensors or a torch file")
+    state, part = _unwrap(content)
+    if not state:
+        raise WeightsError(f"{path} holds no tensors by name; give a state dict (torch.save(model.state_dict(), FILE))")
+    if part:
+        _log.info("%s: taking the tensors under %s", path.name, part)
+    return state
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, error) from None
+
+
+def _read_torch(path: Path) -> Any:
+    """Whatever a torch file holds, if plain data and tensors are all it holds."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        message = str(error)
+        wanted = re.search(r"GLOBAL (\S+)", message) or re.search(r"whose module (\S+) is blocked", message)
+        if wanted is None and "Unsupported class" not in message:
+            raise _damaged(path, error) from None
+        needs = f" (it asks for {wanted.group(1)})" if wanted else ""
+    except Exception as error:  # damaged bytes make the reader fail in ways that no list of exceptions covers
+        raise _damaged(path, error) from None
+    raise WeightsError(
+        f"{path} is more than tensors: loading it would run code from the file{needs}, so it was refused and nothing "
+        "was run. If you trust its origin, open it there and save the tensors alone: "
+        "torch.save(model.state_dict(), 'weights.pth')"
+    )
+
+
+def _unwrap(content: Any) -> tuple[dict[str, Tensor], str]:
+    """The tensors by name within nested dictionaries, and the keys that lead to them, joined by dots."""
+    if not isinstance(content, Mapping):
+        return {}, ""
+    nested = {str(key): value for key, value in content.items() if isinstance(value, Mapping)}
+    for key in (key for key in _WRAPPERS if key in nested):
+        state, part = _unwrap(nested[key])
+        if state:
+            return state, f"{key}.{part}" if part else key
+    own = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    if own:
+        return own, ""
+    found = {key: _unwrap(value) for key, value in nested.items()}
+    if not found:
+        return {}, ""
+    key = max(found, key=lambda key: sum(tensor.numel() for tensor in found[key][0].values()))
+    state, part = found[key]
+    return state, f"{key}.{part}" if part else key
+
+
+def _what_it_is(start: bytes) -> str:
+    """What files that are often mistaken for weights begin with."""
+    text = start.lstrip().lower()
+    if not start:
+        return " (it is empty)"
+    if text.startswith(b"version https:/"):
+        return " (it is a Git LFS pointer: fetch the real file with git lfs pull)"
+    if text.startswith((b"<!doctype", b"<html")):
+        return " (it is a web page: the download went wrong)"
+    return ""
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return WeightsError(f"{path} is damaged or cut short ({reason.strip()[:200]}); copy or download it again")
