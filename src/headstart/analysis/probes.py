@@ -70,9 +70,9 @@ def feature_std(features: ArrayLike) -> float:
 def effective_rank(features: ArrayLike) -> float:
     """Number of dimensions the features really use, in [1, min(n, d)]; 0.0 for features that are all zero.
 
-    RankMe (Garrido et al., 2023, definition of the score): exp of the entropy of the singular values of the (n, d) feature matrix,
-    divided by their sum. As in the paper the matrix is *not* centred, so features that are the same for all images
-    have rank 1. The paper's 1e-7 inside the logarithm is replaced by its limit, 0 log 0 = 0.
+    RankMe (Garrido et al., 2023): exp of the entropy of the singular values of the (n, d) feature matrix, divided by
+    their sum. As in the paper the matrix is *not* centred, so features that are the same for all images have rank 1.
+    The 1e-7 that the paper adds to the shares is replaced by its limit, 0 log 0 = 0.
     """
     matrix = _matrix(features).astype(np.float64)
     if not np.isfinite(matrix).all():
