@@ -1,0 +1,138 @@
+"""Figures whose parts are classes: the t-SNE pictures and the confusion matrix."""
+
+from dataclasses import dataclass
+
+from headstart.report.facts import Confusion
+from headstart.report.figures import (
+    CARD,
+    COLOURS,
+    MOST_POINTS,
+    RULE,
+    SYMBOLS,
+    Figure,
+    Spec,
+    axis,
+    clipped,
+    layout,
+    plain,
+)
+from headstart.report.words import percent
+from headstart.results import Layout, TsneResult
+
+MOST_NUMBERED = 10
+MOST_TICKS = 40
+
+
+@dataclass(frozen=True)
+class ClassMark:
+    """How a class is drawn in the t-SNE pictures; ``trace`` is its place in each of them."""
+
+    name: str
+    colour: str
+    symbol: str
+    trace: int
+    n: int
+
+
+def class_marks(result: TsneResult, shown: list[int]) -> dict[int, ClassMark]:
+    """Colour and symbol of each class that occurs, by label. Both change, so that colour alone need not tell."""
+    marks = {}
+    for trace, label in enumerate(sorted(set(result.labels))):
+        name = result.classes[label] if 0 <= label < len(result.classes) else f"class {label}"
+        colour, symbol = COLOURS[label % len(COLOURS)], SYMBOLS[(label + label // len(SYMBOLS)) % len(SYMBOLS)]
+        marks[label] = ClassMark(name, colour, symbol, trace, sum(result.labels[i] == label for i in shown))
+    return marks
+
+
+def shown_points(result: TsneResult) -> list[int]:
+    """Indices of the points that are drawn: all, or MOST_POINTS evenly spaced ones."""
+    n = len(result.labels)
+    return list(range(n)) if n <= MOST_POINTS else [i * n // MOST_POINTS for i in range(MOST_POINTS)]
+
+
+def tsne_figure(key: str, result: TsneResult, picture: Layout, marks: dict[int, ClassMark], shown: list[int]) -> Figure:
+    """One t-SNE picture: a trace for each class, the same order in all pictures of a run."""
+    size = 8 if len(shown) <= 400 else 6 if len(shown) <= 1200 else 5
+    data: list[Spec] = []
+    for label, mark in marks.items():
+        own = [picture.points[i] for i in shown if result.labels[i] == label]
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": clipped(mark.name, 40),
+                "x": [round(x, 2) for x, _ in own],
+                "y": [round(y, 2) for _, y in own],
+                "marker": {"color": mark.colour, "symbol": mark.symbol, "size": size, "line": {"width": 0}},
+                "hoverinfo": "name",
+                "hoverlabel": {"namelength": -1},
+            }
+        )
+    bare: Spec = {
+        "showgrid": False,
+        "showticklabels": False,
+        "showline": True,
+        "mirror": True,
+        "ticks": "",
+        "fixedrange": False,
+    }
+    drawn = layout(
+        None,
+        axis(**bare, linecolor=RULE),
+        axis(**bare, scaleanchor="x"),
+        dragmode="pan",
+        margin={"l": 2, "r": 2, "t": 2, "b": 2},
+    )
+    title = f"After epoch {picture.epoch}"
+    summary = f"t-SNE of {result.setting}, {title.lower()}: {len(shown)} points in {len(marks)} classes"
+    return Figure(key, title, summary, data, drawn, mode_bar=True, square=True)
+
+
+def confusion_figure(confusion: Confusion) -> Figure:
+    """Share of each true class that was given each class; counts are written in up to ten classes."""
+    size = len(confusion.classes)
+    totals = [sum(row) for row in confusion.counts]
+    shares = [[n / total if total else None for n in row] for row, total in zip(confusion.counts, totals, strict=True)]
+    hover = [
+        [
+            f"truth: {plain(confusion.classes[i])}<br>given: {plain(confusion.classes[j])}<br>"
+            f"{n} of {totals[i]} ({percent(shares[i][j])})"
+            for j, n in enumerate(row)
+        ]
+        for i, row in enumerate(confusion.counts)
+    ]
+    heat: Spec = {
+        "type": "heatmap",
+        "z": [[None if share is None else round(share, 4) for share in row] for row in shares],
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": [[0, CARD], [1, COLOURS[0]]],
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 1,
+        "hovertext": hover,
+        "hoverinfo": "text",
+    }
+    if size <= MOST_NUMBERED:
+        heat |= {"text": [[str(n) for n in row] for row in confusion.counts], "texttemplate": "%{text}"}
+    longest = 16 if size <= MOST_NUMBERED else 10
+    names: Spec = {"tickvals": list(range(size)), "ticktext": [clipped(name, longest) for name in confusion.classes]}
+    ticks: Spec = {**names, "tickfont": {"size": 11 if size <= MOST_NUMBERED else 9}, "showgrid": False}
+    if size > MOST_TICKS:
+        ticks = {"showticklabels": False, "showgrid": False}
+    drawn = layout(None, axis("class given", tickangle=-45, **ticks), axis("true class", autorange="reversed", **ticks))
+    summary = (
+        f"Confusion matrix of {confusion.setting} over {size} classes; the most frequent mistakes are listed beside it"
+    )
+    return Figure("confusion", "Confusion matrix", summary, [heat], drawn, square=True)
+
+
+def worst_confusions(confusion: Confusion, most: int = 5) -> list[tuple[str, str, int, int]]:
+    """The most frequent mistakes: true class, class given, how often, of how many."""
+    mistakes = [
+        (confusion.classes[i], confusion.classes[j], n, sum(row))
+        for i, row in enumerate(confusion.counts)
+        for j, n in enumerate(row)
+        if i != j and n > 0
+    ]
+    return sorted(mistakes, key=lambda mistake: (-mistake[2], mistake[0], mistake[1]))[:most]

@@ -1,0 +1,205 @@
+"""Facts as rows of text for the page's tables and lists."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headstart.configs.base import OutputConfig
+from headstart.configs.classify import ClassifyConfig
+from headstart.configs.pretrain import PretrainConfig
+from headstart.configs.study import DemoConfig, StudyConfig
+from headstart.report.facts import PretrainFacts, Setup
+from headstart.report.words import (
+    TRAINED,
+    count,
+    duration,
+    ends,
+    half_width,
+    number,
+    percent,
+    plural,
+    share_of_labels,
+    signed,
+)
+from headstart.results import DataFacts, Interval, LabelSaving, StudyResult
+
+CONFIGS: dict[str, type[OutputConfig]] = {
+    "pretrain": PretrainConfig,
+    "classify": ClassifyConfig,
+    "study": StudyConfig,
+    "demo": DemoConfig,
+}
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """A line of the study's table. ``sign`` is "above" or "below" where the difference's interval excludes zero."""
+
+    letter: str
+    start: str
+    trained: str
+    mean: str
+    interval: str
+    sd: str
+    n_seeds: int
+    difference: str
+    difference_interval: str
+    sign: str
+
+
+@dataclass(frozen=True)
+class SettingGroup:
+    """The settings at one share of the labels."""
+
+    title: str
+    rows: list[SettingRow]
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """A class with its counts; ``share`` is of the largest training class, in per cent, for the bar."""
+
+    name: str
+    n_train: int
+    n_val: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A name with its value."""
+
+    name: str
+    value: str
+
+
+def sign_of(interval: Interval | None) -> str:
+    """Where an interval lies: above or below zero, or neither."""
+    if interval is None or interval[0] <= 0 <= interval[1]:
+        return ""
+    return "above" if interval[0] > 0 else "below"
+
+
+def setting_groups(study: StudyResult) -> list[SettingGroup]:
+    """The study's table, one group for each share of the labels, the order of the rows kept."""
+    differences = {(d.setting, d.label_fraction): d for d in study.differences if d.setting != d.baseline}
+    groups = []
+    for fraction in sorted({row.label_fraction for row in study.rows}):
+        rows = []
+        for row in (row for row in study.rows if row.label_fraction == fraction):
+            found = differences.get((row.setting, fraction))
+            rows.append(
+                SettingRow(
+                    letter=row.letter or "",
+                    start=row.start,
+                    trained=TRAINED[row.trained],
+                    mean=percent(row.mean),
+                    interval=half_width(row.ci95),
+                    sd=f"{row.sd * 100:.1f}" if row.sd is not None else "",
+                    n_seeds=len(row.seeds),
+                    difference=signed(found.mean) if found else "",
+                    difference_interval=ends(found.ci95) if found else "",
+                    sign=sign_of(found.ci95) if found else "",
+                )
+            )
+        n_labels = next(row.n_labels for row in study.rows if row.label_fraction == fraction)
+        groups.append(SettingGroup(f"{share_of_labels(fraction)} of the labels: {plural(n_labels, 'image')}", rows))
+    return groups
+
+
+def saving_sentence(saving: LabelSaving) -> str:
+    """The label saving of one setting in words."""
+    if saving.status == "not_reached" or saving.label_fraction is None:
+        return f"{saving.setting} does not reach it with any share of the labels tried."
+    share = share_of_labels(saving.label_fraction)
+    if saving.status == "at_most":
+        return f"{saving.setting} reaches it with {share} of the labels or fewer: {share} was the smallest share tried."
+    return f"{saving.setting} reaches it with about {share} of the labels (interpolated between the shares tried)."
+
+
+def class_rows(data: DataFacts) -> list[ClassRow]:
+    """The classes with their counts in both splits."""
+    largest = max(data.train_counts, default=0) or 1
+    return [
+        ClassRow(name, n_train, n_val, 100 * n_train / largest)
+        for name, n_train, n_val in zip(data.classes, data.train_counts, data.val_counts, strict=False)
+    ]
+
+
+def pretrain_pairs(facts: PretrainFacts) -> list[Pair]:
+    """The figures of one pre-training run."""
+    result = facts.result
+    if result is None:
+        return []
+    pairs = [
+        Pair("Images, without labels", count(result.n_images)),
+        Pair(
+            "Length", f"{plural(result.epochs, 'epoch')}, {plural(result.steps, 'step')} of {result.batch_size} images"
+        ),
+        Pair("Time", f"{duration(result.seconds)} ({number(result.images_per_second)} images/s)"),
+        Pair("BYOL loss, first and last", f"{number(result.loss_first)} \u2192 {number(result.loss_last)}"),
+    ]
+    if result.knn is not None:
+        pairs.append(
+            Pair("kNN accuracy, before and after", f"{percent(result.knn_before)} \u2192 {percent(result.knn)}")
+        )
+    pairs += [
+        Pair("Spread of the features at the end", number(result.feature_std)),
+        Pair("Effective rank at the end", f"{number(result.effective_rank)} of {result.feature_size} dimensions"),
+        Pair("Network and recipe", f"{result.backbone} at {result.image_size} px, recipe {result.recipe}"),
+    ]
+    if result.weights is not None:
+        pairs.append(Pair("Weights it began from", str(result.weights)))
+    if facts.init_from:
+        pairs.append(Pair("Continued from", f"{facts.init_from} (its weights, under a fresh optimiser)"))
+    return pairs
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> list[Pair]:
+    """Nested settings as dotted names with their values as text."""
+    pairs: list[Pair] = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            pairs += flat(value, f"{prefix}{name}.")
+        else:
+            shown = " ".join(str(part) for part in value) if isinstance(value, list) else str(value)
+            pairs.append(Pair(f"{prefix}{name}", shown if value is not None else "not set"))
+    return pairs
+
+
+def command(setup: Setup) -> str | None:
+    """The command line that gives this config: every flag that differs from its default. None for an unknown verb."""
+    config = CONFIGS.get(setup.verb)
+    if config is None or not setup.config:
+        return None
+    defaults = {pair.name: pair.value for pair in flat(_defaults(config))}
+    words = ["headstart", setup.verb]
+    values = dict(_leaves(setup.config))
+    for pair in flat(setup.config):
+        if pair.name in {"json_output", "resume", "overwrite"} or defaults.get(pair.name) == pair.value:
+            continue
+        flag = pair.name.replace("_", "-")
+        value = values[pair.name]
+        if isinstance(value, bool):
+            head, dot, last = flag.rpartition(".")
+            words.append(f"--{flag}" if value else f"--{head}{dot}no-{last}")
+        elif isinstance(value, list):
+            words += [f"--{flag}", *(str(part) for part in value)]
+        elif value is not None:
+            words += [f"--{flag}", str(value)]
+    return shlex.join(words)
+
+
+def _defaults(config: type[OutputConfig]) -> dict[str, Any]:
+    fields = {name: field for name, field in config.model_fields.items() if not field.is_required()}
+    return config.model_construct(**{name: field.get_default() for name, field in fields.items()}).model_dump(
+        mode="json"
+    )
+
+
+def _leaves(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    leaves: list[tuple[str, Any]] = []
+    for name, value in settings.items():
+        leaves += _leaves(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(f"{prefix}{name}", value)]
+    return leaves
