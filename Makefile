@@ -14,7 +14,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format types layers pytest browser clean
+.NOTPARALLEL:
+.PHONY: help setup demo test check format pytest browser bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,14 +31,14 @@ pytest: $(VENV)/.installed-dev  ## run the tests alone; ARGS='tests/data -n 0' n
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.installed-dev  ## style, types and layers
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(VENV)/.installed-dev  ## rewrite the code in the house format
-	$(BIN)/ruff format src tests
-	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks
 
 setup: $(VENV)/.installed-dev  ## only create the virtual environment for development
 
@@ -46,6 +47,9 @@ browser: $(VENV)/.installed-dev  ## have a Chromium for the tests of the report
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -q && apt-get install -qy --no-install-recommends chromium; \
 	else $(BIN)/python -m playwright install chromium; fi
+
+bench: $(VENV)/.installed-dev  ## measure a training step beside byol-pytorch's
+	$(BIN)/python benchmarks/byol_step.py
 
 clean:  ## remove caches and build leftovers; the environment and your runs stay
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
