@@ -131,7 +131,6 @@ def finished_run(folder, setting="ssl/full"):
         seed=0,
         accuracy=0.5,
         balanced_accuracy=0.5,
-        train_accuracy=0.5,
         n_train=90,
         n_val=10,
         classes=["forest", "water", "<urban>"],

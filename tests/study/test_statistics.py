@@ -43,7 +43,6 @@ def result(start: str, trained: str, fraction: float, seed: int, accuracy: float
         "seed": seed,
         "accuracy": accuracy,
         "balanced_accuracy": accuracy,
-        "train_accuracy": 1.0,
         "n_train": round(1000 * fraction),
         "n_val": 200,
         "classes": ["a", "b"],

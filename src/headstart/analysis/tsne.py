@@ -184,8 +184,8 @@ def _feature_files(run_dir: Path) -> dict[int, Path]:
     files = {int(match.group(1)): path for match, path in matches if match}
     if not files:
         raise RunError(
-            f"{run_dir} has no features (features/train_epoch_*.npz). headstart classify saves them at the first and "
-            "the last epoch: train the run again with --overwrite, or copy its features directory back."
+            f"{run_dir} has no features (features/train_epoch_*.npz). headstart classify saves them after the first "
+            "and the last epoch: train the run again with --save-features --overwrite."
         )
     return files
 
