@@ -19,6 +19,17 @@ from headstart.report.figures import (
 from headstart.report.words import percent
 from headstart.results import Layout, TsneResult
 
+SYMBOL_PATHS = {
+    "circle": "M5,0A5,5 0 1,1 -5,0A5,5 0 1,1 5,0Z",
+    "square": "M-4.5,-4.5H4.5V4.5H-4.5Z",
+    "diamond": "M0,-6L6,0L0,6L-6,0Z",
+    "triangle-up": "M0,-5.5L5.8,4.5H-5.8Z",
+    "cross": "M-2,-6H2V-2H6V2H2V6H-2V2H-6V-2H-2Z",
+    "triangle-down": "M0,5.5L5.8,-4.5H-5.8Z",
+    "x": "M0,-2.2L3.4,-5.6L5.6,-3.4L2.2,0L5.6,3.4L3.4,5.6L0,2.2L-3.4,5.6L-5.6,3.4L-2.2,0L-5.6,-3.4L-3.4,-5.6Z",
+    "star": "M0,-6L1.6,-2L5.8,-1.9L2.5,0.8L3.6,5L0,2.6L-3.6,5L-2.5,0.8L-5.8,-1.9L-1.6,-2Z",
+}
+"""The same symbols as SVG paths within 12 x 12 pixels, for the legend."""
 MOST_NUMBERED = 10
 MOST_TICKS = 40
 
@@ -32,6 +43,11 @@ class ClassMark:
     symbol: str
     trace: int
     n: int
+
+    @property
+    def path(self) -> str:
+        """The symbol as an SVG path."""
+        return SYMBOL_PATHS[self.symbol]
 
 
 def class_marks(result: TsneResult, shown: list[int]) -> dict[int, ClassMark]:
@@ -50,7 +66,9 @@ def shown_points(result: TsneResult) -> list[int]:
     return list(range(n)) if n <= MOST_POINTS else [i * n // MOST_POINTS for i in range(MOST_POINTS)]
 
 
-def tsne_figure(key: str, result: TsneResult, picture: Layout, marks: dict[int, ClassMark], shown: list[int]) -> Figure:
+def tsne_figure(
+    group: str, result: TsneResult, picture: Layout, marks: dict[int, ClassMark], shown: list[int]
+) -> Figure:
     """One t-SNE picture: a trace for each class, the same order in all pictures of a run."""
     size = 8 if len(shown) <= 400 else 6 if len(shown) <= 1200 else 5
     data: list[Spec] = []
@@ -85,7 +103,7 @@ def tsne_figure(key: str, result: TsneResult, picture: Layout, marks: dict[int, 
     )
     title = f"After epoch {picture.epoch}"
     summary = f"t-SNE of {result.setting}, {title.lower()}: {len(shown)} points in {len(marks)} classes"
-    return Figure(key, title, summary, data, drawn, mode_bar=True, square=True)
+    return Figure(f"{group}-{picture.epoch}", title, summary, data, drawn, mode_bar=True, square=True, group=group)
 
 
 def confusion_figure(confusion: Confusion) -> Figure:

@@ -3,7 +3,7 @@
 Text from outside (class names, paths) goes through ``plain``, because plotly reads a little HTML in its labels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -208,6 +208,11 @@ def thinned(curve: Curve, mean: bool) -> tuple[list[int], list[float | None]]:
     return steps, values
 
 
+def is_thinned(curve: Curve | None) -> bool:
+    """Whether the curve has more points than are drawn."""
+    return curve is not None and len(curve.steps) > LONGEST_CURVE
+
+
 def curve_figure(
     key: str, title: str, lines: Sequence[tuple[str, str, str, Curve]], scale: float = 1.0, **y: Any
 ) -> Figure | None:
@@ -228,9 +233,8 @@ def curve_figure(
     return Figure(key, title, f"{title}: {'; '.join(ends)}", data, drawn)
 
 
-def pretrain_curves(pretrains: Sequence[PretrainFacts]) -> list[Figure]:
-    """Loss, probes and schedules of all pre-training runs, one colour for each start."""
-    colours = start_colours([facts.start for facts in pretrains])
+def pretrain_curves(pretrains: Sequence[PretrainFacts], colours: Mapping[str, str]) -> list[Figure]:
+    """Loss, probes and schedules of all pre-training runs; ``colours`` by start."""
 
     def gather(*keys: tuple[str, str]) -> list[tuple[str, str, str, Curve]]:
         dashes = ("solid", "dot")

@@ -10,6 +10,7 @@ from headstart.configs.classify import ClassifyConfig
 from headstart.configs.pretrain import PretrainConfig
 from headstart.configs.study import DemoConfig, StudyConfig
 from headstart.report.facts import PretrainFacts, Setup
+from headstart.report.figures import BASELINE, start_of
 from headstart.report.words import (
     TRAINED,
     count,
@@ -46,6 +47,7 @@ class SettingRow:
     difference: str
     difference_interval: str
     sign: str
+    baseline: bool
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def setting_groups(study: StudyResult) -> list[SettingGroup]:
             rows.append(
                 SettingRow(
                     letter=row.letter or "",
-                    start=row.start,
+                    start=start_of(row),
                     trained=TRAINED[row.trained],
                     mean=percent(row.mean),
                     interval=half_width(row.ci95),
@@ -101,6 +103,7 @@ def setting_groups(study: StudyResult) -> list[SettingGroup]:
                     difference=signed(found.mean) if found else "",
                     difference_interval=ends(found.ci95) if found else "",
                     sign=sign_of(found.ci95) if found else "",
+                    baseline=row.setting == BASELINE,
                 )
             )
         n_labels = next(row.n_labels for row in study.rows if row.label_fraction == fraction)
