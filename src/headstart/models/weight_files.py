@@ -2,7 +2,10 @@
 
 import logging
 import pickle
+import pickletools
 import re
+import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -63,11 +66,15 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_torch(path: Path) -> Any:
     """Whatever a torch file holds, if plain data and tensors are all it holds."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Detected pickle protocol"
+            )  # such a file is refused below, in plain words
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         message = str(error)
         wanted = re.search(r"GLOBAL (\S+)", message) or re.search(r"whose module (\S+) is blocked", message)
-        if wanted is None and "Unsupported class" not in message:
+        if wanted is None and not ("Unsupported" in message and _is_whole(path)):
             raise _damaged(path, error) from None
         needs = f" (it asks for {wanted.group(1)})" if wanted else ""
     except Exception as error:  # damaged bytes make the reader fail in ways that no list of exceptions covers
@@ -77,6 +84,19 @@ def _read_torch(path: Path) -> Any:
         "was run. If you trust its origin, open it there and save the tensors alone: "
         "torch.save(model.state_dict(), 'weights.pth')"
     )
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a pickle, or an archive with one, is complete: then what the reader misliked is its content."""
+    if zipfile.is_zipfile(path):
+        return True
+    try:
+        with path.open("rb") as file:
+            for _ in pickletools.genops(file):  # takes the instructions apart and runs none of them
+                pass
+    except Exception:  # as in _read_torch: there is no list of what damaged bytes lead to
+        return False
+    return True
 
 
 def _unwrap(content: Any) -> tuple[dict[str, Tensor], str]:

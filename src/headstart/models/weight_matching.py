@@ -1,6 +1,7 @@
 """Which tensor of a file is which of a backbone: prefixes, names of layers, shapes."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -28,14 +29,14 @@ def best_match(state: Mapping[str, Tensor], network: nn.Module) -> Match:
     """
     target = network.state_dict()
     parameters = {key for key, _ in network.named_parameters()}
-    best, best_rank = Match("", {}), (1, 0, 0)
+    best, best_rank = Match("", {}), (0, 0, 0, 0)
     for names in ({key: key for key in target}, _sequential_names(target, network)):
         for prefix in sorted(_prefixes(state, names)):
             sources = {key: prefix + name for name, key in names.items() if prefix + name in state}
             fitting = [key for key, name in sources.items() if fit(state[name], target[key], key) is not None]
             filled = sum(target[key].numel() for key in fitting if key in parameters)
-            rank = (-filled, _standing(prefix), len(prefix))
-            if filled and rank < best_rank:
+            rank = (-filled, -len(fitting), _standing(prefix), len(prefix)) if filled else (0, -len(sources), 0, 0)
+            if rank < best_rank:
                 best, best_rank = Match(prefix, sources), rank
     return best
 
@@ -99,9 +100,8 @@ def _standing(prefix: str) -> int:
     """Order among prefixes that fit equally well; the smallest is taken."""
     if "teacher" in prefix:
         return 0
-    if any(word in prefix for word in ("momentum", "target", "encoder_k", "student", "ema")):
-        return 2
-    return 1
+    averages_and_students = {"momentum", "target", "ema", "k", "student"}
+    return 2 if averages_and_students & set(re.split(r"[._]", prefix)) else 1
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:

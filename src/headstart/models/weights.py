@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
-from torch import Tensor, no_grad
+from torch import Tensor, no_grad, random
 
 from headstart.configs.starts import parse_start
 from headstart.errors import ConfigError, WeightsError
@@ -68,12 +68,18 @@ def load_into(
 def load_start(backbone: Backbone, start: str, allow_partial: bool = False) -> WeightsReport | None:
     """Give a backbone the weights of a start (the grammar is in ``headstart.configs.starts``); None for scratch.
 
-    Sets ``backbone.mean`` and ``backbone.std`` to those the weights were trained with, where these are known.
+    Sets ``backbone.mean`` and ``backbone.std`` to those the weights were trained with, where these are known. torch's
+    random state is afterwards as before, so that a start does not decide what is drawn after it.
 
     Raises:
         ConfigError: the start is not of the grammar, or names no run.
         WeightsError: the weights cannot be had, cannot be read, or don't fit.
     """
+    with random.fork_rng(devices=[]):
+        return _load_start(backbone, start, allow_partial)
+
+
+def _load_start(backbone: Backbone, start: str, allow_partial: bool) -> WeightsReport | None:
     parsed = parse_start(start)
     if parsed.kind == "scratch":
         return None
