@@ -1,0 +1,38 @@
+"""headstart tells you how much of a head start your unlabelled images give you, and hands you the model.
+
+The verbs of the command line, with their configs and results; each is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "pretrain": "headstart.tasks.pretrain",
+    "classify": "headstart.tasks.classify",
+    "study": "headstart.verbs",
+    "demo": "headstart.verbs",
+    "tsne": "headstart.verbs",
+    "report": "headstart.verbs",
+    "PretrainConfig": "headstart.configs.pretrain",
+    "ClassifyConfig": "headstart.configs.classify",
+    "StudyConfig": "headstart.configs.study",
+    "DemoConfig": "headstart.configs.study",
+    "TsneConfig": "headstart.configs.tsne",
+    "ReportConfig": "headstart.configs.report",
+    "PretrainResult": "headstart.results",
+    "ClassifyResult": "headstart.results",
+    "StudyResult": "headstart.results",
+    "TsneResult": "headstart.results",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'headstart' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -118,7 +118,6 @@ class ClassifyResult(Record):
     metric: Literal["accuracy"] = "accuracy"
     accuracy: float
     balanced_accuracy: float
-    train_accuracy: float
     n_train: int
     n_val: int
     classes: list[str]

@@ -1,9 +1,9 @@
 """What every verb's config has in common."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FilePath = Annotated[Path, Field(strict=False)]
 
@@ -15,6 +15,17 @@ class Config(BaseModel):
         frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True
     )
 
+    def conflicts(self) -> list[str]:
+        """Combinations of settings that cannot work together, a line each, with the remedy."""
+        return []
+
+    @model_validator(mode="after")
+    def _no_conflicts(self) -> "Config":
+        problems = self.conflicts()
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
 
 class OutputConfig(Config):
     """Where results go and how they are told."""
@@ -23,42 +34,3 @@ class OutputConfig(Config):
     """Directory for everything this command writes."""
     json_output: bool = Field(default=False, alias="json")
     """Print the machine-readable result on standard output; the log goes to standard error."""
-
-
-class RunConfig(OutputConfig):
-    """What every training has: data, sizes, length, seed, machine."""
-
-    data: str
-    """Source of images: a folder, class folders, a CSV beside its folder, train/val pairs, or demo:bluemarble."""
-    recipe: str = "default"
-    """Named set of defaults (see docs/reference/recipes.md); flags given beside it win."""
-    backbone: str = "resnet50"
-    """Any timm model name, or torchvision/NAME."""
-    image_size: int = Field(default=128, ge=8)
-    """Side in pixels of the square images the network sees."""
-    batch_size: int = Field(default=64, ge=2)
-    """Images an optimiser step sees, over all devices and accumulated micro-batches."""
-    accumulate: int = Field(default=1, ge=1)
-    """Micro-batches that an optimiser step's batch is split into, to save memory."""
-    epochs: int = Field(default=100, ge=1)
-    """Passes over the training images."""
-    budget_minutes: float | None = Field(default=None, gt=0)
-    """Wall-clock minutes to fit the training into; sets the number of epochs from a measured step."""
-    seed: int = Field(default=0, ge=0)
-    """Everything random is a function of this number."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the forward pass; auto takes bf16 where the processor has it natively."""
-    devices: int = Field(default=1, ge=1)
-    """Accelerators (or processes, under torchrun) to use."""
-    workers: int | Literal["auto"] = "auto"
-    """Loader processes; the result does not depend on their number."""
-    resume: bool = False
-    """Go on exactly where the run in --out was interrupted."""
-    overwrite: bool = False
-    """Delete a run that is already in --out."""
-    strict: bool = False
-    """Make an undecodable image an error instead of a line in quarantine.csv."""
-    checkpoint_minutes: float = Field(default=2.0, gt=0)
-    """Wall-clock minutes between checkpoints."""
-    checkpoint_steps: int | None = Field(default=None, ge=1)
-    """Optimiser steps between checkpoints, in addition to the minutes."""

@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
-from headstart.configs.base import RunConfig
-from headstart.configs.optimisation import OptimConfig, ScheduleConfig
+from headstart.configs.run import RunConfig
+from headstart.configs.starts import start_problems
 from headstart.configs.views import ViewsConfig
 
 
@@ -18,8 +18,18 @@ class ClassifyConfig(RunConfig):
     """Augmented copies of each training image whose features are cached for a frozen setting; 0: the plain image."""
     label_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of the training labels to use, the same share of each class."""
-    allow_partial_weights: bool = False
-    """Accept starting weights that fill less than 90 % of the backbone's parameters."""
-    optim: OptimConfig = OptimConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
+    min_steps: int = Field(default=0, ge=0)
+    """Train for more epochs where --epochs are fewer optimiser steps than this (small label fractions)."""
+    standardise: bool = True
+    """Scale cached features to mean 0 and standard deviation 1 over the training images (frozen settings)."""
+    evaluations: int = Field(default=10, ge=1)
+    """Evaluations on the validation images over the training, evenly spaced; the last is at its end."""
+    save_features: bool = True
+    """Save the penultimate-layer features of the training images after the first and the last epoch."""
     views: ViewsConfig = ViewsConfig(style="light")
+
+    def conflicts(self) -> list[str]:
+        problems = super().conflicts() + start_problems(self.start, "--start")
+        if self.frozen_views and not self.frozen:
+            problems.append("--frozen-views is for cached features: add --frozen, or leave it out")
+        return problems

@@ -27,6 +27,12 @@ class OptimConfig(Config):
     grad_clip: float | None = Field(default=None, gt=0)
     """Largest global gradient norm; longer gradients are scaled down. None: no clipping."""
 
+    def conflicts(self) -> list[str]:
+        problems = super().conflicts()
+        if not all(0 <= beta < 1 for beta in self.betas):
+            problems.append(f"--optim.betas {self.betas[0]:g} {self.betas[1]:g}: needs two numbers in [0, 1)")
+        return problems
+
 
 class ScheduleConfig(Config):
     """The learning rate as a function of the step."""

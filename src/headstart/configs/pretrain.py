@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from headstart.configs.base import Config, FilePath, RunConfig
-from headstart.configs.optimisation import OptimConfig, ScheduleConfig
-from headstart.configs.views import ViewsConfig
+from headstart.configs.base import Config, FilePath
+from headstart.configs.run import RunConfig
+from headstart.configs.starts import start_problems
 
 
 class ByolConfig(Config):
@@ -25,8 +25,8 @@ class ByolConfig(Config):
 class WatchConfig(Config):
     """What is measured while pre-training runs, and what happens when it goes wrong."""
 
-    every_epochs: int = Field(default=1, ge=1)
-    """Epochs between two looks at the features; raised where there would be more than 50 looks."""
+    looks: int = Field(default=20, ge=1)
+    """Looks at the features over the whole training, evenly spaced; the last is at its end."""
     images: int = Field(default=1000, ge=32)
     """Training images the features are looked at on, at most."""
     on_collapse: Literal["stop", "warn"] = "stop"
@@ -40,10 +40,11 @@ class PretrainConfig(RunConfig):
     """scratch, supervised, supervised=FILE-or-timm-name: the weights to begin with."""
     init_from: FilePath | None = None
     """A run whose final weights to begin with, under a fresh optimiser (not the same as --resume)."""
-    allow_partial_weights: bool = False
-    """Accept starting weights that fill less than 90 % of the backbone's parameters."""
-    optim: OptimConfig = OptimConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
-    views: ViewsConfig = ViewsConfig()
     byol: ByolConfig = ByolConfig()
     watch: WatchConfig = WatchConfig()
+
+    def conflicts(self) -> list[str]:
+        problems = super().conflicts() + start_problems(self.start, "--start")
+        if self.init_from is not None and self.start != "scratch":
+            problems.append("--init-from and --start both name the weights to begin with: give one of them")
+        return problems

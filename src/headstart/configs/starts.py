@@ -47,6 +47,17 @@ def parse_start(text: str) -> Start:
     return Start(cast(StartKind, kind), value)
 
 
+def start_problems(text: str, flag: str) -> list[str]:
+    """What is wrong with a start that a single training is to begin from: its grammar, or a run that is not named."""
+    try:
+        start = parse_start(text)
+    except ConfigError as error:
+        return [f"{flag}: {problem}" for problem in error.problems]
+    if start.kind in ("ssl", "ssl+supervised") and start.value is None:
+        return [f"{flag} {text}: name the pre-training run, as in {text}=RUN"]
+    return []
+
+
 def setting_name(start: str, trained: Trained) -> str:
     """Name of a setting, such as ``ssl/full``. ``start`` may be a kind or a whole start with its value."""
     return f"{parse_start(start).kind}/{trained}"

@@ -31,3 +31,13 @@ class ViewsConfig(Config):
     """Probability of solarising, for the first and the second view."""
     mean_std: Literal["backbone", "imagenet"] = "backbone"
     """Channel statistics for normalising: the backbone's own, or ImageNet's."""
+
+    def conflicts(self) -> list[str]:
+        problems = super().conflicts()
+        low, high = self.crop_scale
+        if not 0 < low <= high <= 1:
+            problems.append(f"--views.crop-scale {low:g} {high:g}: needs 0 < smallest <= largest <= 1")
+        for name, values in (("blur", self.blur), ("solarise", self.solarise)):
+            if not all(0 <= value <= 1 for value in values):
+                problems.append(f"--views.{name} {values[0]:g} {values[1]:g}: needs two probabilities in [0, 1]")
+        return problems

@@ -1,0 +1,199 @@
+"""The command line: parse, call, print. Nothing heavy is imported before a verb is known to be well asked for."""
+
+import logging
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from headstart.configs.base import Config
+from headstart.configs.flags import fields_of, is_bool, parse, type_words
+from headstart.errors import ConfigError, HeadstartError
+
+
+@dataclass(frozen=True)
+class Verb:
+    """Where a verb's config and function live (``module:name``), which fields need no flag, and its recipes."""
+
+    config: str
+    function: str
+    summary: str
+    positional: tuple[str, ...] = ()
+    recipes: str | None = None
+
+
+VERBS = {
+    "demo": Verb("headstart.configs.study:DemoConfig", "headstart.verbs:demo", "the whole study on embedded data"),
+    "pretrain": Verb(
+        "headstart.configs.pretrain:PretrainConfig",
+        "headstart.tasks.pretrain:pretrain",
+        "BYOL pre-training on unlabelled images",
+        recipes="headstart.recipes:PRETRAIN",
+    ),
+    "classify": Verb(
+        "headstart.configs.classify:ClassifyConfig",
+        "headstart.tasks.classify:classify",
+        "train a classifier from one start, fully or on a frozen backbone",
+        recipes="headstart.recipes:CLASSIFY",
+    ),
+    "study": Verb(
+        "headstart.configs.study:StudyConfig",
+        "headstart.verbs:study",
+        "compare starts over label fractions and seeds, with a verdict and a report",
+    ),
+    "tsne": Verb(
+        "headstart.configs.tsne:TsneConfig",
+        "headstart.verbs:tsne",
+        "lay out the features of a run's first and last epoch",
+        positional=("run",),
+    ),
+    "report": Verb(
+        "headstart.configs.report:ReportConfig",
+        "headstart.verbs:report",
+        "write the HTML page of a study or a run",
+        positional=("run",),
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, or that of the error that is printed."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(version("headstart"))
+        return 0
+    try:
+        return run(words[0], words[1:])
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"headstart {words[0]}: {problem}", file=sys.stderr)
+    except HeadstartError as error:
+        print(f"headstart {words[0]}: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print("\nInterrupted. What was checkpointed is kept; --resume goes on from there.", file=sys.stderr)
+        return 130
+    print(f"See: headstart {words[0]} --help" if words[0] in VERBS else "See: headstart --help", file=sys.stderr)
+    return ConfigError.exit_code
+
+
+def run(name: str, argv: Sequence[str]) -> int:
+    """Parse the flags of one verb, call it, and print what it returned."""
+    if name not in VERBS:
+        raise ConfigError(f"unknown command; the commands are: {', '.join(VERBS)}")
+    verb = VERBS[name]
+    config_class: type[Config] = load(verb.config)
+    if "-h" in argv or "--help" in argv:
+        print(usage(name, verb, config_class), flush=True)
+        return 0
+    config = parse(config_class, argv, verb.positional, lambda given: from_recipe(verb, given))
+    set_up_logging()
+    result = load(verb.function)(config)
+    say(result, as_json=bool(getattr(config, "json_output", False)), out=getattr(config, "out", None))
+    return 0
+
+
+def load(place: str) -> Any:
+    """The object at ``module:name``."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+def from_recipe(verb: Verb, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """All settings of the recipe that the flags name; without data and out these are left for pydantic to miss."""
+    if verb.recipes is None:
+        return {}
+    recipes: dict[str, Callable[[str, Path], Config]] = load(verb.recipes)
+    name = given.get("recipe", "default")
+    if name not in recipes:
+        raise ConfigError(f"--recipe {name!r}: the recipes are {', '.join(recipes)}")
+    return recipes[name]("?", Path("?")).model_dump(exclude={"data", "out"})
+
+
+def set_up_logging() -> None:
+    """Our own log goes to standard error as plain lines; other libraries only speak up with warnings."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter())
+    logging.getLogger("headstart").handlers = [handler]
+    logging.getLogger("headstart").setLevel(logging.INFO)
+    logging.getLogger("headstart").propagate = False
+    for noisy in ("lightning_fabric", "lightning", "openTSNE"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+class Formatter(logging.Formatter):
+    """The message, with its level in front where that is not just information."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        return text if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {text}"
+
+
+def say(result: Any, as_json: bool, out: Path | None) -> None:
+    """Print a result: as JSON, or the few numbers that a person wants to see."""
+    if as_json:
+        print(result.model_dump_json() if hasattr(result, "model_dump_json") else f'{{"path": "{result}"}}')
+        return
+    from headstart.summaries import summary_lines
+
+    for line in summary_lines(result, out):
+        print(line)
+
+
+def overview() -> str:
+    """What ``headstart --help`` prints."""
+    lines = [f"  {name:<9} {verb.summary}" for name, verb in VERBS.items()]
+    return "\n".join(
+        [
+            "headstart: how much of a head start do your unlabelled images give you?",
+            "",
+            "usage: headstart COMMAND [--flag value ...]",
+            "",
+            *lines,
+            "",
+            "headstart COMMAND --help lists a command's flags. Begin with: headstart demo --out demo-report",
+        ]
+    )
+
+
+def usage(name: str, verb: Verb, config_class: type[Config]) -> str:
+    """What ``headstart COMMAND --help`` prints: every flag with its type, default and meaning."""
+    free = "".join(f" {field.upper()}" for field in verb.positional)
+    parts = [f"usage: headstart {name}{free} [--flag value ...]", "", config_class.__doc__ or "", ""]
+    if verb.recipes:
+        parts += [f"Recipes: {', '.join(load(verb.recipes))}. A recipe sets the defaults; flags win over it.", ""]
+    defaults = flattened(from_recipe(verb, {}))
+    for flag, field in fields_of(config_class).items():
+        value = defaults.get(flag, field.get_default())
+        default = "required" if field.is_required() else f"default: {shown(value)}"
+        head = f"  --{flag}" + ("" if is_bool(field) else f" {type_words(field.annotation)}") + f"  ({default})"
+        parts.append(head)
+        parts.append(textwrap.indent(textwrap.fill(field.description or "", 100), " " * 8))
+    return "\n".join(parts)
+
+
+def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by their flags, as ``fields_of`` names them."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flag = prefix + name.replace("_", "-")
+        flat.update(flattened(value, flag + ".") if isinstance(value, dict) else {flag: value})
+    return flat
+
+
+def shown(value: Any) -> str:
+    """A default as one would write it."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)

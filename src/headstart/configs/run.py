@@ -1,0 +1,63 @@
+"""What every training has in common."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from headstart.configs.base import OutputConfig
+from headstart.configs.optimisation import OptimConfig, ScheduleConfig
+from headstart.configs.views import ViewsConfig
+
+
+class RunConfig(OutputConfig):
+    """What every training has: data, sizes, length, seed, machine."""
+
+    data: str
+    """Source of images: a folder, class folders, a CSV beside its folder, train/val pairs, or demo:bluemarble."""
+    recipe: str = "default"
+    """Named set of defaults (see docs/reference/recipes.md); flags given beside it win."""
+    backbone: str = "resnet50"
+    """Any timm model name, or torchvision/NAME."""
+    image_size: int = Field(default=128, ge=8)
+    """Side in pixels of the square images the network sees."""
+    batch_size: int = Field(default=64, ge=2)
+    """Images an optimiser step sees, over all devices and accumulated micro-batches."""
+    accumulate: int = Field(default=1, ge=1)
+    """Micro-batches that an optimiser step's batch is split into, to save memory."""
+    epochs: int = Field(default=100, ge=1)
+    """Passes over the training images."""
+    budget_minutes: float | None = Field(default=None, gt=0)
+    """Wall-clock minutes to fit the training into; sets the number of epochs from a measured step."""
+    seed: int = Field(default=0, ge=0)
+    """Everything random is a function of this number."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the forward pass; auto takes bf16 where the processor has it natively."""
+    devices: int = Field(default=1, ge=1)
+    """Accelerators (or processes, under torchrun) to use."""
+    workers: int | Literal["auto"] = "auto"
+    """Loader processes; the result does not depend on their number."""
+    resume: bool = False
+    """Go on exactly where the run in --out was interrupted."""
+    overwrite: bool = False
+    """Delete a run that is already in --out."""
+    strict: bool = False
+    """Make an undecodable image an error instead of a line in quarantine.csv."""
+    checkpoint_minutes: float = Field(default=2.0, gt=0)
+    """Wall-clock minutes between checkpoints."""
+    checkpoint_steps: int | None = Field(default=None, ge=1)
+    """Optimiser steps between checkpoints, in addition to the minutes."""
+    allow_partial_weights: bool = False
+    """Accept starting weights that fill less than 90 % of the backbone's parameters."""
+    optim: OptimConfig = OptimConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    views: ViewsConfig = ViewsConfig()
+
+    def conflicts(self) -> list[str]:
+        problems = super().conflicts()
+        if self.batch_size % self.accumulate:
+            problems.append(
+                f"--batch-size {self.batch_size} cannot be split into --accumulate {self.accumulate} equal parts"
+            )
+        if self.resume and self.overwrite:
+            problems.append("--resume goes on with the run in --out and --overwrite deletes it: give one of them")
+        return problems

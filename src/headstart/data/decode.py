@@ -1,0 +1,202 @@
+"""Image files to upright RGB pixels, and the quarantine of files that cannot be decoded.
+
+How each kind of pixel becomes 8-bit RGB:
+
+- 1-bit, grey, palette, RGB, YCbCr, HSV, CMYK: Pillow's conversion (CMYK without a colour profile).
+- Transparency of any kind (RGBA, grey with alpha, a transparent palette entry or colour): composited on white.
+- 16-bit grey: ``round(value / (2**bits - 1) * 255)``, where bits is the file's own depth (16, or 12 in some TIFFs); for
+  16 bits that is a division by 257. The image is not stretched, so two images of one sensor stay comparable. 16-bit
+  *colour* files are cut to their high byte by Pillow.
+- 32-bit integers: read as 16-bit grey; a value outside 0 to 65535 is an error.
+- Floating point: read as shares of white, ``round(value * 255)``; a value outside 0 to 1, or NaN, is an error. Nothing is
+  guessed from the values, because a guess would differ from one file of a set to the next.
+- EXIF orientation (JPEG, PNG, WebP, TIFF) is applied; EXIF that cannot be read counts as upright.
+- Animations and multi-page files: the first frame.
+"""
+
+import csv
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from headstart.data.imageset import ImageSet
+from headstart.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+"""Pillow's readers that are tried, whatever the file is called; others (EPS, for one, runs a program) never are."""
+MAX_PIXELS = 178_956_970
+"""Larger images are taken for decompression bombs: Pillow's own limit, kept even where a program has lifted that."""
+ORIENTATION_TAG = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> the operation that makes the stored pixels upright (EXIF 2.3, tag 0x0112)."""
+
+Pixels = NDArray[np.uint8]
+
+
+class DecodeError(DataError):
+    """An image file cannot be decoded; ``reason`` is one short line without the path."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}")
+
+    def __reduce__(self) -> tuple[type["DecodeError"], tuple[Path, str]]:
+        """Picklable, so that it crosses from a loader's process whole."""
+        return type(self), (self.path, self.reason)
+
+
+def decode(path: Path) -> Pixels:
+    """The image in ``path`` as (H, W, 3) uint8 RGB in [0, 255], upright, C-contiguous and writable.
+
+    The rules for other kinds of pixels are at the top of this module. Raises DecodeError for anything that prevents it:
+    a missing, truncated, damaged or foreign file, an implausible size, values out of range.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DecodeError(path, f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}")
+            image.load()
+            return np.array(_rgb(_upright(image), _bit_depth(image)), dtype=np.uint8)
+    except DecodeError:
+        raise
+    except Exception as error:  # Pillow's readers raise a dozen unrelated kinds on damaged files
+        raise DecodeError(path, _reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "file not found"
+    if isinstance(error, IsADirectoryError):
+        return "is a folder"
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image in a known format"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {MAX_PIXELS} pixels (a decompression bomb?)"
+    words = " ".join(str(error).split()) or "damaged"
+    return f"{type(error).__name__}: {words}"[:200]
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(ORIENTATION_TAG, 1)
+    except Exception:  # damaged EXIF says nothing about the pixels, which are sound
+        return image
+    operation = UPRIGHT.get(orientation)
+    return image if operation is None else image.transpose(operation)
+
+
+def _bit_depth(image: Image.Image) -> int:
+    """Bits of a 16-bit grey sample in use: TIFF tag BitsPerSample, else 16."""
+    bits = getattr(image, "tag_v2", {}).get(258, (16,))
+    return int(bits[0] if isinstance(bits, tuple) else bits)
+
+
+def _rgb(image: Image.Image, bits: int) -> Image.Image | Pixels:
+    if image.mode.startswith("I;16"):
+        return _grey(np.asarray(image), 2**bits - 1, image.info.get("transparency"))
+    if image.mode == "I":
+        return _grey(np.asarray(image), 65535, image.info.get("transparency"))
+    if image.mode == "F":
+        return _grey(np.asarray(image), 1, None)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    with_alpha = image.convert("RGBA")
+    white = Image.new("RGBA", with_alpha.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, with_alpha).convert("RGB")
+
+
+def _grey(values: np.ndarray, white: int, transparent: object) -> Pixels:
+    """Grey ``values`` (H, W) in [0, ``white``] as (H, W, 3) uint8; the ``transparent`` value becomes white."""
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= white):
+        raise ValueError(f"grey values from {low:g} to {high:g} are not within 0 to {white}; scale them first")
+    grey = np.rint(values.astype(np.float64) * (255 / white)).astype(np.uint8)
+    if isinstance(transparent, int):
+        grey[values == transparent] = 255
+    return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+
+
+def check_images(
+    images: ImageSet,
+    quarantine_file: Path,
+    strict: bool,
+    workers: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageSet:
+    """Decode every image once and return those that decode, in their order.
+
+    The others are written to ``quarantine_file`` (path, reason) and counted in the log; lines of earlier checks of other
+    images stay, lines of these images are replaced, so that a rerun adds nothing twice. ``workers`` threads decode
+    (at least one); ``progress(done, total)`` is called in this thread. Raises DataError where ``strict`` and an image
+    fails, and where no image is left.
+    """
+    reasons: dict[str, str] = {}
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        for i, reason in enumerate(pool.map(_failure, (images.path(i) for i in range(len(images))), chunksize=1)):
+            if reason is not None:
+                reasons[images.names[i]] = reason
+            if progress is not None:
+                progress(i + 1, len(images))
+    quarantine(quarantine_file, images, reasons)
+    if not reasons:
+        return images
+    name, reason = next(iter(reasons.items()))
+    told = f"{len(reasons)} of {len(images)} images in {images.root} cannot be decoded (first: {name}: {reason})"
+    if strict:
+        raise DataError(f"{told}. All are listed in {quarantine_file}. Mend or remove them, or run without --strict.")
+    if len(reasons) == len(images):
+        raise DataError(f"{told}, so none is left. All are listed in {quarantine_file}.")
+    logger.warning("%s. They are left out and listed in %s.", told, quarantine_file)
+    return images.without(reasons)
+
+
+def _failure(path: Path) -> str | None:
+    try:
+        decode(path)
+    except DecodeError as error:
+        return error.reason
+    return None
+
+
+def quarantine(file: Path, images: ImageSet, reasons: dict[str, str]) -> None:
+    """Make ``file`` say what is wrong with ``images`` (``reasons`` by name), keeping its lines on any others.
+
+    CSV with the columns path and reason, whole or not at all; without a line to write there is no file.
+    """
+    ours = {str(images.root / name) for name in images.names}
+    rows = [row for row in read_quarantine(file) if row[0] not in ours]
+    rows += [(str(images.root / name), reason) for name, reason in reasons.items()]
+    if not rows:
+        file.unlink(missing_ok=True)
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_name(file.name + ".part")
+    with beside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        csv.writer(stream).writerows([("path", "reason"), *rows])
+    beside.replace(file)
+
+
+def read_quarantine(file: Path) -> list[tuple[str, str]]:
+    """The (path, reason) lines of a quarantine file; none where there is no file."""
+    if not file.exists():
+        return []
+    with file.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        return [(row["path"], row["reason"]) for row in csv.DictReader(stream)]

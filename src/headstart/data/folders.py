@@ -1,0 +1,114 @@
+"""Folders of images: which files count, in what order, and when sub-folders are classes."""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from headstart.errors import DataError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+
+NaturalKey = tuple[tuple[tuple[int | str, ...], ...], str]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Images as a folder or a CSV gives them. ``labels`` are class names, one an image, or None; ``words`` say how the
+    images were read, for the description.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    labels: tuple[str, ...] | None
+    kind: str
+    words: str
+
+
+def natural_key(name: str) -> NaturalKey:
+    """Sorts a path with its numbers as numbers: a2/x9 before a2/x10 before a10/x1. Total: equal only for equal names."""
+    parts = (re.split(r"([0-9]+)", part.casefold()) for part in name.split("/"))
+    return tuple(tuple(int(text) if i % 2 else text for i, text in enumerate(part)) for part in parts), name
+
+
+def class_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """The distinct classes: as integers where all are integers, else in natural order."""
+    distinct = set(labels)
+    if all(re.fullmatch(r"[+-]?[0-9]+", label) for label in distinct):
+        return tuple(sorted(distinct, key=lambda label: (int(label), label)))
+    return tuple(sorted(distinct, key=natural_key))
+
+
+def find_images(root: Path) -> tuple[str, ...]:
+    """POSIX paths, relative to ``root``, of all image files below it, in natural order.
+
+    Hidden files and folders are skipped. Linked folders are followed, but each real folder is visited once, so that a
+    link to a parent cannot loop.
+    """
+    names: list[str] = []
+    visited: set[tuple[int, int]] = set()
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        state = os.stat(folder)
+        if (state.st_dev, state.st_ino) in visited:
+            subfolders.clear()
+            continue
+        visited.add((state.st_dev, state.st_ino))
+        subfolders[:] = sorted((name for name in subfolders if not name.startswith(".")), key=natural_key)
+        images = (name for name in files if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."))
+        names += ((Path(folder) / name).relative_to(root).as_posix() for name in images)
+    return tuple(sorted(names, key=natural_key))
+
+
+def require_images(root: Path) -> tuple[str, ...]:
+    """``find_images``; DataError when there are none."""
+    names = find_images(root)
+    if not names:
+        raise DataError(
+            f"No images in {root}: looked for files ending in {', '.join(IMAGE_SUFFIXES)} (or capitals) at any depth, "
+            "hidden ones left out. Check the path, or convert the images to one of these formats."
+        )
+    return names
+
+
+def read_folder(root: Path) -> Found:
+    """Class folders where every image lies exactly one level down in two or more folders; else unlabelled images."""
+    names = require_images(root)
+    folders = {str(PurePosixPath(name).parent) for name in names}
+    if "." not in folders and len(folders) >= 2 and not any("/" in folder for folder in folders):
+        found = read_class_folders(root)
+        hint = f"each image lies one level down; write folder:{root} to read them without labels"
+        return Found(root, found.names, found.labels, found.kind, f"{found.words} ({hint})")
+    return read_unlabelled(root)
+
+
+def read_unlabelled(root: Path) -> Found:
+    """All images below ``root``, at any depth, without labels."""
+    names = require_images(root)
+    n_folders = len({PurePosixPath(name).parent for name in names})
+    return Found(
+        root, names, None, "folder", f"unlabelled images in {root}" + f" ({n_folders} folders)" * (n_folders > 1)
+    )
+
+
+def read_class_folders(root: Path) -> Found:
+    """The images below each folder of ``root``, at any depth, labelled with the folder's name.
+
+    DataError when an image lies directly in ``root``, or there are fewer than two folders with images.
+    """
+    names = require_images(root)
+    loose = [name for name in names if "/" not in name]
+    if loose:
+        raise DataError(
+            f"{root} cannot be read as class folders: {len(loose)} image(s) lie in no class folder (such as {loose[0]}). "
+            f"Move each into the folder of its class, or write folder:{root} to read all images without labels."
+        )
+    labels = tuple(name.split("/", 1)[0] for name in names)
+    if len(set(labels)) < 2:
+        raise DataError(
+            f"{root} cannot be read as class folders: only {labels[0]} holds images, and at least two classes are "
+            f"needed. Write folder:{root} to read the images without labels."
+        )
+    return Found(root, names, labels, "class folders", f"class folders in {root}")
+
+

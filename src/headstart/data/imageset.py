@@ -1,0 +1,40 @@
+"""A set of image files, with labels or without: what every loader and every split works on."""
+
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import SupportsIndex
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Image files under ``root``. ``names`` are POSIX paths relative to it; ``labels`` are class indices, one an image."""
+
+    root: Path
+    names: tuple[str, ...]
+    labels: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.labels is not None and len(self.labels) != len(self.names):
+            raise ValueError(f"{len(self.names)} names but {len(self.labels)} labels")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def path(self, i: int) -> Path:
+        """Where image ``i`` is."""
+        return self.root / self.names[i]
+
+    def subset(self, indices: Iterable[SupportsIndex]) -> "ImageSet":
+        """The images at ``indices``, in that order."""
+        chosen = [int(i) for i in indices]
+        names = tuple(self.names[i] for i in chosen)
+        return replace(self, names=names, labels=self.labels and tuple(self.labels[i] for i in chosen))
+
+    def without(self, names: Container[str]) -> "ImageSet":
+        """All images but those called ``names``, in order."""
+        return self.subset(i for i, name in enumerate(self.names) if name not in names)
+
+    def unlabelled(self) -> "ImageSet":
+        """The same images, their labels forgotten."""
+        return replace(self, labels=None)

@@ -1,0 +1,122 @@
+"""Batches of views: which images an optimiser step sees, and how they reach the device.
+
+The order of the images is a function of (seed, epoch) and a view of (seed, epoch, index, view), so the number of
+workers, the split over processes and an interruption cannot change what a step sees.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from headstart.data.decode import decode
+from headstart.data.seeds import derive
+from headstart.data.imageset import ImageSet
+from headstart.data.views import View
+
+Item = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How ``n`` images are cut into optimiser steps: full batches only, the rest of an epoch is left out.
+
+    With fewer images than ``batch_size`` a batch is all of them. ``parts`` is accumulation x processes; a batch is
+    rounded down to a multiple of it.
+    """
+
+    n: int
+    batch_size: int
+    parts: int = 1
+
+    @property
+    def size(self) -> int:
+        """Images in an optimiser step."""
+        return max(self.parts, min(self.batch_size, self.n) // self.parts * self.parts)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(1, self.n // self.size)
+
+    def indices(self, seed: int, step: int) -> np.ndarray:
+        """The images of one optimiser step: int64 (size,), a slice of the epoch's permutation."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        order = epoch_order(self.n, seed, epoch)
+        return np.resize(order[position * self.size : (position + 1) * self.size], self.size)
+
+
+@lru_cache(maxsize=2)
+def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
+    """The permutation of ``n`` images in an epoch: int64 (n,)."""
+    return np.random.default_rng(derive(seed, "order", epoch)).permutation(n)
+
+
+class MicroBatches:
+    """Batch sampler: from ``start_step`` on, the (epoch, index) items of this process's micro-batches, in order."""
+
+    def __init__(
+        self, batching: Batching, seed: int, steps: range, accumulate: int = 1, rank: int = 0, world: int = 1
+    ) -> None:
+        self.batching, self.seed, self.steps = batching, seed, steps
+        self.accumulate, self.rank, self.world = accumulate, rank, world
+
+    def __len__(self) -> int:
+        return len(self.steps) * self.accumulate
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        for step in self.steps:
+            epoch = step // self.batching.steps_per_epoch
+            for part in np.array_split(self.batching.indices(self.seed, step), self.accumulate):
+                mine = np.array_split(part, self.world)[self.rank]
+                yield [(epoch, int(i)) for i in mine]
+
+
+class ViewsDataset(Dataset[tuple[Tensor, int, int]]):
+    """Views of the images of a set; an item is (views (V, 3, S, S) float32, label or -1, index)."""
+
+    def __init__(self, images: ImageSet, views: Sequence[View], seed: int) -> None:
+        self.images, self.views, self.seed = images, views, seed
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, item: Item) -> tuple[Tensor, int, int]:
+        epoch, index = item
+        image = read_chw(self.images, index)
+        views = [view(image, derive(self.seed, "view", epoch, index, v)) for v, view in enumerate(self.views)]
+        label = -1 if self.images.labels is None else self.images.labels[index]
+        return torch.stack(views), label, index
+
+
+def read_chw(images: ImageSet, index: int) -> Tensor:
+    """One image as uint8 (3, H, W) in [0, 255]."""
+    return torch.from_numpy(decode(images.path(index))).permute(2, 0, 1)
+
+
+def worker_count(workers: int | Literal["auto"]) -> int:
+    """Loader processes: as asked, or one for each processor core beyond the first, up to 8."""
+    return min(8, max(0, (os.cpu_count() or 1) - 1)) if workers == "auto" else workers
+
+
+def training_loader(dataset: ViewsDataset, batches: MicroBatches, workers: int) -> DataLoader[list[Tensor]]:
+    """Loader over an explicit list of micro-batches; a batch is [views (B, V, 3, S, S), labels (B,), indices (B,)]."""
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def plain_batches(images: ImageSet, view: View, batch_size: int, workers: int = 0) -> DataLoader[list[Tensor]]:
+    """All images once, in order, in the plain view; batches as in ``training_loader`` with V = 1."""
+    items = [(0, i) for i in range(len(images))]
+    batches = [items[i : i + batch_size] for i in range(0, len(items), batch_size)]
+    return DataLoader(ViewsDataset(images, [view], 0), batch_sampler=batches, num_workers=workers)

@@ -1,0 +1,283 @@
+"""What ``--data`` can be: detected, and said aloud in ``Source.description``.
+
+=====================  ================================================================================================
+``PATH``               a folder: train/val pair, CSV, class folders or unlabelled images, whichever is found first
+``PATH/train.csv``     a CSV beside its image folder; a val.csv (validation, valid, test) beside it is the validation set
+``folder:PATH``        all images below PATH, without labels
+``classes:PATH``       each folder of PATH is a class (or of PATH/train and PATH/val)
+``csv:PATH``           this CSV alone, without the val.csv beside it
+``demo:bluemarble``    the embedded data; ``demo:bluemarble:48`` with tiles of 48 pixels
+=====================  ================================================================================================
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from headstart.data.csv_source import lists_images, read_csv
+from headstart.data.folders import (
+    Found,
+    class_order,
+    find_images,
+    read_class_folders,
+    read_folder,
+    read_unlabelled,
+)
+from headstart.data.imageset import ImageSet
+from headstart.data.splits import stratified_holdout
+from headstart.errors import DataError
+from headstart.results import DataFacts
+
+__all__ = ["ImageSet", "Source", "data_facts", "labelled_split", "open_source", "unlabelled_images"]
+
+Kind = Literal["folder", "class folders", "csv", "demo"]
+
+TRAIN_NAMES = ("train", "training")
+VAL_NAMES = ("val", "validation", "valid", "test")
+PROVENANCE_FILE = "PROVENANCE.md"
+REMEDY = (
+    "A source is a folder of images, a folder of class folders, a CSV (id,filename,label) beside its image folder, "
+    "a folder with a train/val pair of any of these, or demo:bluemarble."
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images found at ``spec``. ``classes`` is empty, and the sets have no labels, where it is unlabelled.
+
+    ``description`` is one line on what was detected; ``split`` says how train and val were divided ("" without val);
+    ``provenance`` is the text of a PROVENANCE.md in the source's folder.
+    """
+
+    spec: str
+    kind: Kind
+    description: str
+    classes: tuple[str, ...]
+    train: ImageSet
+    val: ImageSet | None
+    provenance: str = ""
+    split: str = ""
+
+
+def open_source(spec: str) -> Source:
+    """Find out what ``spec`` is and list its images; no image is read. DataError with the remedy where nothing fits."""
+    prefix, _, rest = spec.partition(":")
+    if prefix == "demo":
+        return _open_demo(spec, rest)
+    forced = prefix in READERS and bool(rest)
+    path = Path(rest if forced else spec).expanduser()
+    if not path.exists():
+        raise DataError(f"There is no {path}. {REMEDY}")
+    if path.is_file() and path.suffix.lower() != ".csv":
+        raise DataError(f"{path} is a file, but not a CSV. {REMEDY}")
+    if forced and (prefix == "csv") != path.is_file():
+        raise DataError(f"{prefix}:{rest}: {path} is a {'file' if path.is_file() else 'folder'}. {REMEDY}")
+    train, val = READERS[prefix](path) if forced else (_detect_csv(path) if path.is_file() else _detect(path))
+    return _source(spec, path if path.is_dir() else path.parent, train, val)
+
+
+def _open_demo(spec: str, rest: str) -> Source:
+    from headstart.data import bluemarble
+
+    name, _, tile = rest.partition(":")
+    if name != "bluemarble" or (tile and not tile.isdecimal()):
+        raise DataError(f"There is no {spec}. The embedded data is demo:bluemarble, or demo:bluemarble:TILE in pixels.")
+    folder = bluemarble.cached_bluemarble(int(tile) if tile else bluemarble.DEFAULT_TILE_SIZE)
+    opened = open_source(str(folder))
+    return replace(opened, spec=spec, kind="demo", split=bluemarble.SPLIT_WORDS)
+
+
+Pair = tuple[Found, Found | None]
+
+
+def _detect(folder: Path) -> Pair:
+    train = _part(folder, TRAIN_NAMES)
+    val = _part(folder, VAL_NAMES)
+    if train and (val or train.is_file()):
+        return _read(train), _read(val) if val else None
+    if train and len(find_images(train)) == len(find_images(folder)) > 0:
+        return _read(train), None
+    lists = [file for file in sorted(folder.glob("*.csv")) if lists_images(file)]
+    if len(lists) > 1:
+        raise DataError(
+            f"{folder} has several CSV files that list images: {', '.join(file.name for file in lists)}. "
+            f"Name one of them ({lists[0]}), or write folder:{folder} to read all images without labels."
+        )
+    return (read_csv(lists[0]) if lists else read_folder(folder)), None
+
+
+def _detect_csv(file: Path) -> Pair:
+    val = None
+    if file.stem.lower() in TRAIN_NAMES:
+        val = next((part for name in VAL_NAMES if (part := _entry(file.parent, f"{name}.csv"))), None)
+    return read_csv(file), read_csv(val) if val else None
+
+
+def _part(folder: Path, names: tuple[str, ...]) -> Path | None:
+    """The CSV, else the folder with images, that is first among ``names``, whatever its capitals."""
+    for name in names:
+        table, images = _entry(folder, f"{name}.csv"), _entry(folder, name)
+        if table and table.is_file():
+            return table
+        if images and images.is_dir() and find_images(images):
+            return images
+    return None
+
+
+def _entry(folder: Path, name: str) -> Path | None:
+    return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name), None)
+
+
+def _read(path: Path) -> Found:
+    return read_csv(path) if path.is_file() else read_folder(path)
+
+
+def _forced_classes(folder: Path) -> Pair:
+    """Class folders of train/ and val/ where both hold folders and no loose images; else of ``folder`` itself."""
+    parts = [_entry(folder, name) for name in (*TRAIN_NAMES, *VAL_NAMES)]
+    train, val = (
+        next((part for part in some if part and all("/" in name for name in find_images(part) or ("",))), None)
+        for some in (parts[: len(TRAIN_NAMES)], parts[len(TRAIN_NAMES) :])
+    )
+    if train and val:
+        return read_class_folders(train), read_class_folders(val)
+    return read_class_folders(folder), None
+
+
+READERS: dict[str, Callable[[Path], Pair]] = {
+    "folder": lambda path: (read_unlabelled(path), None),
+    "classes": _forced_classes,
+    "csv": lambda path: (read_csv(path), None),
+}
+"""Prefix of a spec -> how it forces the path to be read."""
+
+
+def _source(spec: str, folder: Path, train: Found, val: Found | None) -> Source:
+    notes = []
+    if val and val.labels is None and train.labels is not None:
+        notes.append(f"{val.words}: no labels, so they are not used")
+        val = None
+    classes = class_order(train.labels or ())
+    train_set = _image_set(train, classes)
+    val_set = _val_set(val, classes, train.labels is not None) if val else None
+    told = f"{len(train_set)} images" + (f" of {len(classes)} classes" if classes else "") + f": {train.words}"
+    if val and val_set:
+        told += f"; validation: {len(val_set)} images: {val.words}"
+    file = folder / PROVENANCE_FILE
+    return Source(
+        spec=spec,
+        kind=_kind(train),
+        description="; ".join([told, *notes]),
+        classes=classes,
+        train=train_set,
+        val=val_set,
+        provenance=file.read_text(encoding="utf-8", errors="replace") if file.is_file() else "",
+        split="train and validation images as the source gives them" if val_set else "",
+    )
+
+
+def _kind(found: Found) -> Kind:
+    kinds: dict[str, Kind] = {"folder": "folder", "class folders": "class folders", "csv": "csv"}
+    return kinds[found.kind]
+
+
+def _image_set(found: Found, classes: tuple[str, ...]) -> ImageSet:
+    index = {name: i for i, name in enumerate(classes)}
+    labels = None if found.labels is None else tuple(index[label] for label in found.labels)
+    return ImageSet(found.root, found.names, labels)
+
+
+def _val_set(found: Found, classes: tuple[str, ...], labelled: bool) -> ImageSet:
+    if not labelled or found.labels is None:
+        return ImageSet(found.root, found.names)
+    foreign = [name for name in class_order(found.labels) if name not in classes]
+    if foreign:
+        shown = ", ".join(foreign[:10]) + (", ..." if len(foreign) > 10 else "")
+        raise DataError(
+            f"The validation images ({found.words}) have {len(foreign)} class(es) that no training image has: {shown}. "
+            "Give both the same classes; csv:PATH or classes:PATH opens the training images alone."
+        )
+    return _image_set(found, classes)
+
+
+def unlabelled_images(source: Source) -> ImageSet:
+    """The training images, their labels (if any) forgotten."""
+    return source.train.unlabelled()
+
+
+def labelled_split(source: Source, seed: int = 0, val_fraction: float = 0.2) -> tuple[ImageSet, ImageSet, str]:
+    """Training and validation images, both labelled, and words on how they were divided.
+
+    The source's own validation images where it has them, else ``val_fraction`` of each class held out (the same images
+    for the same ``seed``). DataError without labels, or with one class only.
+    """
+    if source.train.labels is None:
+        raise DataError(
+            f"{source.spec} has no labels ({source.description}). Put each class into its own folder (two or more) and "
+            "write classes:PATH, or list the images in a CSV with the columns id,filename,label."
+        )
+    if len(source.classes) < 2:
+        raise DataError(f"{source.spec} has one class only ({source.classes[0]}); there is nothing to tell apart.")
+    if source.val is not None:
+        return source.train, source.val, source.split
+    train, val = stratified_holdout(source.train.labels, val_fraction, seed)
+    if not len(val):
+        raise DataError(f"{source.spec} has one image in each class: none can be held out for validation.")
+    words = f"{val_fraction:.0%} of each class held out for validation (stratified, seed {seed})"
+    return source.train.subset(train), source.train.subset(val), words
+
+
+def data_facts(
+    source: Source,
+    train: ImageSet | None = None,
+    val: ImageSet | None = None,
+    split: str | None = None,
+    *,
+    quarantined: int = 0,
+) -> DataFacts:
+    """What the source held. Give ``train``, ``val`` and ``split`` of ``labelled_split`` (or after the check of the
+    images) to tell those; without ``train`` they are the source's own.
+
+    ``n_train`` and ``n_val`` count all images of either set; ``n_unlabelled`` those of both without a label. The
+    fingerprint is a SHA-256 of names, sizes in bytes and class names; no image is read.
+    """
+    if train is None:
+        train, val = source.train, source.val
+    sets = [images for images in (train, val) if images is not None]
+    return DataFacts(
+        spec=source.spec,
+        kind=source.kind,
+        description=source.description,
+        classes=list(source.classes),
+        train_counts=_counts(train, source.classes),
+        val_counts=_counts(val, source.classes),
+        n_train=len(train),
+        n_val=len(val) if val else 0,
+        n_unlabelled=sum(len(images) for images in sets if images.labels is None),
+        quarantined=quarantined,
+        split=source.split if split is None else split,
+        provenance=source.provenance,
+        fingerprint=_fingerprint(sets, source.classes),
+    )
+
+
+def _counts(images: ImageSet | None, classes: tuple[str, ...]) -> list[int]:
+    if images is None or images.labels is None:
+        return []
+    return np.bincount(images.labels, minlength=len(classes)).tolist() if images.labels else [0] * len(classes)
+
+
+def _fingerprint(sets: list[ImageSet], classes: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    for images in sets:
+        digest.update(b"set\n")
+        for i, name in enumerate(images.names):
+            file = images.path(i)
+            size = file.stat().st_size if file.is_file() else -1
+            label = "" if images.labels is None else classes[images.labels[i]]
+            digest.update(f"{name}\0{size}\0{label}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()

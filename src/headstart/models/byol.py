@@ -1,0 +1,61 @@
+"""BYOL: online and target networks, and the loss between them (Grill et al., 2020, arXiv:2006.07733)."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from headstart.configs.pretrain import ByolConfig
+from headstart.models.backbones import Backbone
+
+
+def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Projector and predictor of BYOL: linear, batch norm, ReLU, linear (section 3.3)."""
+    return nn.Sequential(
+        nn.Linear(inputs, hidden), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True), nn.Linear(hidden, outputs)
+    )
+
+
+def byol_loss(predictions: Tensor, projections: Tensor) -> Tensor:
+    """2 - 2 cosine(prediction, projection) of each pair (eq. 2): float32 (B,), in [0, 4]."""
+    return 2 - 2 * functional.cosine_similarity(predictions.float(), projections.float(), dim=-1)
+
+
+class Byol(nn.Module):
+    """An online network (backbone, projector, predictor) that learns to predict its own moving average.
+
+    The target is a deep copy: it shares no storage with the online network and takes no gradient. Its batch norm
+    normalises by the batch and keeps running statistics of its own.
+    """
+
+    def __init__(self, backbone: Backbone, config: ByolConfig) -> None:
+        super().__init__()
+        projector = mlp(backbone.feature_size, config.hidden_size, config.projection_size)
+        self.online = nn.Sequential(backbone, projector)
+        self.predictor = mlp(config.projection_size, config.hidden_size, config.projection_size)
+        self.target = copy.deepcopy(self.online).requires_grad_(False)
+
+    @property
+    def backbone(self) -> Backbone:
+        """The online backbone: what pre-training is for."""
+        backbone = self.online[0]
+        assert isinstance(backbone, Backbone)
+        return backbone
+
+    def forward(self, views_bvchw: Tensor) -> Tensor:
+        """Symmetric loss (sum over both directions, eq. 2 and below) of B pairs of views, averaged: in [0, 8].
+
+        ``views_bvchw`` is float (B, 2, 3, H, W). Both views go through each network in one batch.
+        """
+        images = views_bvchw.transpose(0, 1).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        first, second = self.predictor(self.online(images)).chunk(2)
+        with torch.no_grad():
+            target_first, target_second = self.target(images).chunk(2)
+        return (byol_loss(first, target_second) + byol_loss(second, target_first)).mean()
+
+    @torch.no_grad()
+    def update_target(self, tau: float) -> None:
+        """Move the target: target <- tau * target + (1 - tau) * online (eq. 1), parameters only."""
+        targets, onlines = list(self.target.parameters()), list(self.online.parameters())
+        torch._foreach_lerp_(targets, onlines, 1 - tau)

@@ -1,0 +1,68 @@
+"""A classifier: a backbone with a linear layer behind it, or the linear layer alone on cached features."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from headstart.models.backbones import Backbone
+
+
+class Classifier(nn.Module):
+    """Backbone and linear layer; both are trained."""
+
+    def __init__(self, backbone: Backbone, n_classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = linear_head(backbone.feature_size, n_classes)
+
+    def forward(self, images_bchw: Tensor) -> Tensor:
+        """Normalised RGB images (B, 3, H, W) -> logits (B, n_classes)."""
+        logits: Tensor = self.head(self.backbone(images_bchw))
+        return logits
+
+
+class FeatureClassifier(nn.Module):
+    """A linear layer on features that are first scaled by fixed statistics."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor, n_classes: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+        self.head = linear_head(len(mean), n_classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, feature_size) -> logits (B, n_classes)."""
+        logits: Tensor = self.head((features - self.mean) / self.std)
+        return logits
+
+
+def linear_head(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer that begins at zero, so that every start begins from the same undecided answer."""
+    head = nn.Linear(inputs, outputs)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head
+
+
+def feature_statistics(features: Tensor, scaled: bool) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (each (d,)) of training features (n, d); 0 and 1 where not to be scaled.
+
+    A dimension that hardly varies keeps its scale: dividing by its standard deviation would blow up noise.
+    """
+    if not scaled:
+        return torch.zeros(features.shape[1]), torch.ones(features.shape[1])
+    mean, std = features.mean(0), features.std(0, correction=0)
+    return mean, torch.where(std > 1e-6 * std.max().clamp_min(1e-12), std, torch.ones_like(std))
+
+
+def save_head(module: Classifier | FeatureClassifier, folder: Path) -> None:
+    """Write what stands behind the backbone to ``head.safetensors``: weight, bias, and scaling where there is one."""
+    state = {key.removeprefix("head."): value for key, value in module.state_dict().items() if "backbone." not in key}
+    beside = folder / "head.safetensors.part"
+    save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, beside)
+    beside.replace(folder / "head.safetensors")

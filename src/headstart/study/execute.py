@@ -1,0 +1,229 @@
+"""Running a study: pre-train what is bare, train every planned run that has no result yet, then count."""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from headstart.analysis.tsne import tsne_run
+from headstart.configs.classify import ClassifyConfig
+from headstart.configs.pretrain import PretrainConfig
+from headstart.configs.starts import parse_start
+from headstart.configs.study import StudyConfig
+from headstart.data.sheets import sample_sheet
+from headstart.data.sources import data_facts, labelled_split, open_source
+from headstart.errors import ConfigError, RunError, TrainingStopped
+from headstart.recipes import CLASSIFY, PRETRAIN
+from headstart.results import ClassifyResult, DataFacts, PretrainedStart, PretrainResult, StudyResult
+from headstart.study.plan import PlannedRun, plan, start_folder
+from headstart.study.statistics import label_savings, paired_differences, rows_from
+from headstart.study.verdict import make_verdict
+from headstart.tasks.classify import classify
+from headstart.tasks.pretrain import pretrain
+from headstart.training.rundir import read_config, write_config
+
+logger = logging.getLogger(__name__)
+
+
+def run_study(config: StudyConfig) -> StudyResult:
+    """Run everything that the study's directory has no result of yet, and write its result.json.
+
+    Each run is resumable by itself and a finished one is never repeated, so the same command goes on where it was
+    interrupted, and more seeds, fractions or starts can be added. Raises ConfigError, DataError, WeightsError or
+    RunError; a run whose loss diverges is left out and named in the result.
+    """
+    began = time.monotonic()
+    problems = [f"--recipe {config.recipe!r}: the recipes are {', '.join(CLASSIFY)}"] * (config.recipe not in CLASSIFY)
+    if config.pretrain_recipe not in PRETRAIN:
+        problems.append(f"--pretrain-recipe {config.pretrain_recipe!r}: the recipes are {', '.join(PRETRAIN)}")
+    if problems:
+        raise ConfigError(*problems)
+    planned = plan(config)
+    open_study(config)
+    facts = describe_data(config)
+    pretrained = {start: pretrain_start(config, start) for start in bare_starts(planned)}
+    results, left_out = run_all(config, planned, pretrained)
+    if not results:
+        raise RunError("No run of the study came to a result:\n  " + "\n  ".join(left_out))
+    result = conclude(config, facts, results, pretrained, left_out, time.monotonic() - began)
+    result.save(config.out / "result.json")
+    return result
+
+
+def open_study(config: StudyConfig) -> None:
+    """Make the study's directory, or go on in it. RunError when it holds something that is not a study."""
+    occupied = config.out.exists() and any(config.out.iterdir())
+    if occupied and read_config(config.out)["verb"] != "study":
+        raise RunError(f"{config.out} holds a run of another kind. Choose another --out.")
+    if occupied and config.overwrite:
+        shutil.rmtree(config.out)
+    config.out.mkdir(parents=True, exist_ok=True)
+    write_config(config.out, config, "study")
+
+
+def describe_data(config: StudyConfig) -> DataFacts:
+    """Write data.json and the sheet of sample images. DataError when the source has no labels to study."""
+    source = open_source(config.data)
+    logger.info("%s", source.description)
+    train, _, _ = labelled_split(source)
+    facts = data_facts(source, quarantined=0)
+    facts.save(config.out / "data.json")
+    sample_sheet(train, source.classes, config.out / "samples.png")
+    return facts
+
+
+def bare_starts(planned: Sequence[PlannedRun]) -> list[str]:
+    """Starts that name no run and so have to be pre-trained first."""
+    starts = dict.fromkeys(run.start for run in planned)
+    return [text for text in starts if parse_start(text).kind.startswith("ssl") and parse_start(text).value is None]
+
+
+def pretrain_start(config: StudyConfig, start: str) -> PretrainedStart:
+    """Pre-train a bare ``ssl`` or ``ssl+supervised`` on the study's images, under runs/pretrain."""
+    out = config.out / "runs" / "pretrain" / start
+    supervised = next((s for s in config.starts if parse_start(s).kind == "supervised"), "supervised")
+    base = PRETRAIN[config.pretrain_recipe](config.unlabelled or config.data, out)
+    changes = shared_settings(config) | {
+        "start": supervised if start == "ssl+supervised" else "scratch",
+        "budget_minutes": config.pretrain_minutes,
+    }
+    if config.pretrain_epochs is not None:
+        changes["epochs"] = config.pretrain_epochs
+    logger.info("Pre-training the start %s.", start)
+    result = pretrain(PretrainConfig.model_validate(base.model_dump() | changes))
+    return PretrainedStart(
+        start=start,
+        run=out.relative_to(config.out).as_posix(),
+        status=result.status,
+        reason=result.reason,
+        seconds=result.seconds,
+    )
+
+
+def shared_settings(config: StudyConfig) -> dict[str, Any]:
+    """What every training of the study has in common, so that only the start differs."""
+    settings = {
+        "backbone": config.backbone,
+        "precision": config.precision,
+        "workers": config.workers,
+        "strict": config.strict,
+        "resume": True,
+    }
+    return settings | ({} if config.image_size is None else {"image_size": config.image_size})
+
+
+def run_all(
+    config: StudyConfig, planned: Sequence[PlannedRun], pretrained: dict[str, PretrainedStart]
+) -> tuple[list[ClassifyResult], list[str]]:
+    """The results of all planned runs, finished ones read back; and a line for each run that came to none."""
+    results: list[ClassifyResult] = []
+    left_out: list[str] = []
+    for i, run in enumerate(planned, 1):
+        name = f"{run.setting} with {run.label_fraction:.0%} of the labels, seed {run.seed}"
+        try:
+            result = classify(run_config(config, run, pretrained))
+        except TrainingStopped as stopped:
+            left_out.append(f"{name}: {stopped}")
+            continue
+        logger.info("[%d/%d] %s: accuracy %.1f %%", i, len(planned), name, 100 * result.accuracy)
+        tidy(config, run)
+        plain = run.start_label == parse_start(run.start).kind
+        results.append(
+            result.model_copy(
+                update={"setting": run.setting, "start": run.start, "letter": result.letter if plain else None}
+            )
+        )
+    return results, left_out
+
+
+def run_config(config: StudyConfig, run: PlannedRun, pretrained: dict[str, PretrainedStart]) -> ClassifyConfig:
+    """The config of one run: the recipe, what the study shares, and what makes this run different."""
+    start = run.start
+    if start in pretrained:
+        start = f"{start}={config.out / pretrained[start].run}"
+    base = CLASSIFY[config.recipe](config.data, config.out / run.folder)
+    changes = shared_settings(config) | {
+        "start": start,
+        "frozen": run.trained == "frozen",
+        "label_fraction": run.label_fraction,
+        "seed": run.seed,
+        "evaluations": 1,
+        "save_features": keeps_model(config, run) and run.trained == "full",
+    }
+    if config.epochs is not None:
+        changes["epochs"] = config.epochs
+    return ClassifyConfig.model_validate(base.model_dump() | changes)
+
+
+def keeps_model(config: StudyConfig, run: PlannedRun) -> bool:
+    """Of each setting the model of seed 0 with the most labels is kept; the others would only fill the disk."""
+    return run.seed == 0 and run.label_fraction == max(config.label_fractions)
+
+
+def tidy(config: StudyConfig, run: PlannedRun) -> None:
+    """Delete the checkpoints of a finished run, and its model where it is not one to keep."""
+    folder = config.out / run.folder
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    if not keeps_model(config, run):
+        shutil.rmtree(folder / "export", ignore_errors=True)
+
+
+def conclude(
+    config: StudyConfig,
+    facts: DataFacts,
+    results: Sequence[ClassifyResult],
+    pretrained: dict[str, PretrainedStart],
+    left_out: list[str],
+    seconds: float,
+) -> StudyResult:
+    """Statistics and verdict; and the t-SNE of own pre-training, fully trained, where it is part of the study."""
+    rows = rows_from(results)
+    differences = paired_differences(rows)
+    savings = label_savings(rows)
+    lay_out_features(config)
+    return StudyResult(
+        task=config.task,
+        backbone=config.backbone,
+        recipe=config.recipe,
+        metric="accuracy",
+        split=facts.split,
+        n_val=results[0].n_val,
+        rows=rows,
+        differences=differences,
+        label_savings=savings,
+        verdict=make_verdict(rows, differences, savings),
+        pretrained=[*pretrained.values(), *given_runs(config)],
+        left_out=left_out,
+        seconds=seconds,
+    )
+
+
+def given_runs(config: StudyConfig) -> list[PretrainedStart]:
+    """The pre-training runs that starts named, as far as their result can be read."""
+    found = []
+    for text in config.starts:
+        start = parse_start(text)
+        if start.value is None or start.kind not in ("ssl", "ssl+supervised"):
+            continue
+        path = Path(start.value) / "result.json"
+        if path.is_file():
+            result = PretrainResult.model_validate(json.loads(path.read_text(encoding="utf-8")))
+            run = Path(start.value)
+            inside = run.resolve().is_relative_to(config.out.resolve())
+            name = run.resolve().relative_to(config.out.resolve()).as_posix() if inside else str(run)
+            found.append(
+                PretrainedStart(
+                    start=text, run=name, status=result.status, reason=result.reason, seconds=result.seconds
+                )
+            )
+    return found
+
+
+def lay_out_features(config: StudyConfig) -> None:
+    """t-SNE of every fully trained own start whose features were kept (the seed's setting C and its kin)."""
+    for start in {parse_start(text) for text in config.starts if parse_start(text).kind == "ssl"}:
+        for features in sorted((config.out / "runs" / start_folder(start) / "full").glob("*/seed-0/features")):
+            tsne_run(features.parent)

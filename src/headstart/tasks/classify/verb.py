@@ -1,0 +1,173 @@
+"""``headstart classify``: one setting, from a source with labels to an accuracy."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn import functional
+
+from headstart.analysis.confusion import accuracy, balanced_accuracy, confusion
+from headstart.analysis.features import save_features
+from headstart.configs.classify import ClassifyConfig
+from headstart.configs.starts import seed_letter, setting_name
+from headstart.data.decode import check_images
+from headstart.data.imageset import ImageSet
+from headstart.data.loaders import worker_count
+from headstart.data.sources import data_facts, labelled_split, open_source
+from headstart.data.splits import stratified_fraction
+from headstart.data.views import normalisation
+from headstart.models.backbones import Backbone, build_backbone
+from headstart.models.classifier import Classifier, FeatureClassifier, save_head
+from headstart.models.weights import export_backbone, load_start
+from headstart.results import ClassifyResult, WeightsReport
+from headstart.tasks.classify.ways import Frozen, Full, Way
+from headstart.training.fit import Fitted, Job, fit
+from headstart.training.loop import Batch, Look, Plan, looks_at
+from headstart.training.session import Session, begin
+from headstart.training.state import TrainState
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """Images that decode, with labels: the chosen fraction for training, all for validation."""
+
+    train: ImageSet
+    val: ImageSet
+    classes: tuple[str, ...]
+    quarantined: int
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The task of the loop: cross-entropy, and now and then the accuracy on the validation images."""
+
+    session: Session
+    config: ClassifyConfig
+    plan: Plan
+    way: Way
+    data: LabelledData
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        return functional.cross_entropy(model(batch[0]).float(), batch[1])
+
+    def after_step(self, module: nn.Module, step: int) -> dict[str, float]:
+        return {}
+
+    def at_epoch_end(self, state: TrainState, epoch: int) -> Look | None:
+        if self.config.save_features and self.session.first and epoch in (1, self.plan.epochs):
+            features = self.way.train_features(state.module)
+            save_features(self.session.run.features, epoch, features, np.array(self.data.train.labels))
+        if epoch not in looks_at(self.plan.epochs, self.config.evaluations):
+            return None
+        counts = evaluate(self.way, state.module, self.data)
+        score = accuracy(counts)
+        return Look({"val": {"accuracy": score, "balanced_accuracy": balanced_accuracy(counts)}}, score)
+
+
+def classify(config: ClassifyConfig) -> ClassifyResult:
+    """Train a classifier in one setting and write the run directory ``config.out`` (see docs/architecture.md).
+
+    The accuracy is that of the last epoch, not of the best. Raises ConfigError, DataError, WeightsError, RunError, or
+    TrainingStopped when the loss is no longer a number.
+    """
+    began = time.monotonic()
+    session = begin(config, "classify")
+    if session.finished:
+        logger.info("%s is finished; nothing to resume.", config.out)
+        return ClassifyResult.model_validate_json(session.run.result.read_text(encoding="utf-8"))
+    data = read_data(session, config)
+    backbone = build_backbone(config.backbone, config.image_size)
+    weights = load_start(backbone, config.start, config.allow_partial_weights)
+    backbone.mean, backbone.std = normalisation(config.views, backbone.mean, backbone.std)
+    way = (Frozen if config.frozen else Full)(session, config, backbone, data.train, data.val, len(data.classes))
+    job = Job(
+        module=way.module,
+        n_images=way.n_images,
+        task_of=lambda plan: Classification(session, config, plan, way, data),
+        batches_of=way.batches_of,
+        min_steps=config.min_steps,
+    )
+    fitted = fit(session, job)
+    if fitted.stopped:
+        raise fitted.stopped
+    result = summarise(config, session, fitted, way, data, weights)
+    result = result.model_copy(update={"seconds": time.monotonic() - began})
+    if session.first:
+        save_model(session, backbone, way.module, data.classes)
+        result.save(session.run.result)
+    session.fabric.barrier()
+    return result
+
+
+def read_data(session: Session, config: ClassifyConfig) -> LabelledData:
+    """Open the source, split it, leave out what does not decode, draw the label fraction, and write data.json."""
+    source = open_source(config.data)
+    logger.info("%s", source.description)
+    offered_train, offered_val, words = labelled_split(source, config.seed)
+    workers = worker_count(config.workers)
+    with session.fabric.rank_zero_first():
+        train = check_images(offered_train, session.run.quarantine, config.strict, workers)
+        val = check_images(offered_val, session.run.quarantine, config.strict, workers)
+    quarantined = len(offered_train) + len(offered_val) - len(train) - len(val)
+    if session.first:
+        data_facts(source, quarantined=quarantined).save(config.out / "data.json")
+    assert train.labels is not None
+    chosen = train.subset(stratified_fraction(np.array(train.labels), config.label_fraction, config.seed))
+    logger.info("%d labelled training images (%s), %d validation images.", len(chosen), words, len(val))
+    return LabelledData(chosen, val, source.classes, quarantined)
+
+
+def evaluate(way: Way, module: nn.Module, data: LabelledData) -> np.ndarray:
+    """Confusion counts on the validation images: int64 (n_classes, n_classes), rows are the truth."""
+    was_training = module.training
+    module.eval()
+    predicted = way.val_logits(module).argmax(1)
+    module.train(was_training)
+    return confusion(np.array(data.val.labels), predicted, len(data.classes))
+
+
+def summarise(
+    config: ClassifyConfig,
+    session: Session,
+    fitted: Fitted,
+    way: Way,
+    data: LabelledData,
+    weights: WeightsReport | None,
+) -> ClassifyResult:
+    """The result record of a training that reached its end."""
+    counts = evaluate(way, fitted.state.module, data)
+    trained = "frozen" if config.frozen else "full"
+    return ClassifyResult(
+        setting=setting_name(config.start, trained),
+        start=config.start,
+        trained=trained,
+        letter=seed_letter(config.start, trained),
+        backbone=config.backbone,
+        recipe=config.recipe,
+        label_fraction=config.label_fraction,
+        seed=config.seed,
+        accuracy=accuracy(counts),
+        balanced_accuracy=balanced_accuracy(counts),
+        n_train=len(data.train),
+        n_val=len(data.val),
+        classes=list(data.classes),
+        confusion=counts.tolist(),
+        frozen_views=config.frozen_views if config.frozen else None,
+        epochs=fitted.plan.epochs,
+        steps=fitted.state.step,
+        weights=weights,
+        precision=session.precision,
+        seconds=0.0,
+        quarantined=data.quarantined,
+    )
+
+
+def save_model(session: Session, backbone: Backbone, module: nn.Module, classes: tuple[str, ...]) -> None:
+    """Export what was trained: the backbone, and the linear layer with the class names."""
+    assert isinstance(module, Classifier | FeatureClassifier)
+    export_backbone(backbone, session.run.export, {"classes": list(classes)})
+    save_head(module, session.run.export)

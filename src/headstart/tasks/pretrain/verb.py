@@ -1,0 +1,177 @@
+"""BYOL pre-training: from a source of images to an exported backbone."""
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor, nn
+
+from headstart.configs.pretrain import PretrainConfig
+from headstart.data.audit import audit_views
+from headstart.data.decode import check_images
+from headstart.data.imageset import ImageSet
+from headstart.data.loaders import Batching, MicroBatches, ViewsDataset, training_loader, worker_count
+from headstart.data.sources import data_facts, open_source
+from headstart.data.views import build_views, normalisation, plain_view
+from headstart.errors import DataError
+from headstart.models.backbones import build_backbone
+from headstart.models.byol import Byol
+from headstart.models.weights import export_backbone, load_start
+from headstart.results import PretrainResult, ViewsAudit, WeightsReport
+from headstart.tasks.pretrain.watch import Watch, make_watch
+from headstart.training.fit import Fitted, Job, fit
+from headstart.training.log import last_values, values_of
+from headstart.training.loop import Batch, Look, Plan, looks_at
+from headstart.training.schedules import tau_at
+from headstart.training.session import Session, begin
+from headstart.training.state import TrainState
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """The task of the loop: BYOL's loss, the EMA after each optimiser step, a look now and then."""
+
+    config: PretrainConfig
+    plan: Plan
+    watch: Watch
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        loss: Tensor = model(batch[0])
+        return loss
+
+    def after_step(self, module: nn.Module, step: int) -> dict[str, float]:
+        assert isinstance(module, Byol)
+        tau = tau_at(step, self.plan.steps, self.config.byol.tau_base, self.config.byol.tau_end)
+        module.update_target(tau)
+        return {"tau": tau}
+
+    def at_epoch_end(self, state: TrainState, epoch: int) -> Look | None:
+        due = epoch in looks_at(self.plan.epochs, self.config.watch.looks)
+        return self.watch.look(state) if due else None
+
+
+def pretrain(config: PretrainConfig) -> PretrainResult:
+    """Pre-train a backbone by BYOL and write the run directory ``config.out`` (see docs/architecture.md).
+
+    Collapse and divergence end the training, not the command: the result's ``status`` and ``reason`` say so, and the
+    last good checkpoint is what is exported. Raises ConfigError, DataError, WeightsError or RunError.
+    """
+    began = time.monotonic()
+    session = begin(config, "pretrain")
+    if session.finished:
+        logger.info("%s is finished; nothing to resume.", config.out)
+        return PretrainResult.model_validate_json(session.run.result.read_text(encoding="utf-8"))
+    data = read_data(session, config)
+    byol, weights = build_byol(config)
+    views = build_views(config.views, config.image_size, byol.backbone.mean, byol.backbone.std, 2)
+    audit = audit_views(data.train, views, config.seed, config.out / "views.png")
+    watch = watch_for(session, config, data, byol)
+    before = watch.measure(byol.to(session.fabric.device))
+    job = Job(
+        module=byol,
+        n_images=len(data.train),
+        task_of=lambda plan: Pretraining(config, plan, watch),
+        batches_of=partial(batches, session, ViewsDataset(data.train, views, config.seed)),
+    )
+    fitted = fit(session, job)
+    result = summarise(config, session, fitted, Found(data, weights, audit, before), time.monotonic() - began)
+    if session.first:
+        facts = result.model_dump(include={"recipe", "start", "status", "n_images", "epochs", "steps"})
+        export_backbone(byol.backbone, session.run.export, facts)
+        result.save(session.run.result)
+    session.fabric.barrier()
+    return result
+
+
+@dataclass(frozen=True)
+class Data:
+    """The images of a run that decode: what is trained on, and labelled validation images where there are some."""
+
+    train: ImageSet
+    val: ImageSet | None
+    quarantined: int
+
+
+def read_data(session: Session, config: PretrainConfig) -> Data:
+    """Open the source, leave out what does not decode, and write data.json. DataError with fewer than two images."""
+    source = open_source(config.data)
+    logger.info("%s", source.description)
+    workers = worker_count(config.workers)
+    with session.fabric.rank_zero_first():
+        train = check_images(source.train, session.run.quarantine, config.strict, workers)
+        val = check_images(source.val, session.run.quarantine, config.strict, workers) if source.val else None
+    quarantined = len(source.train) - len(train) + (len(source.val) - len(val) if source.val and val else 0)
+    if len(train) < 2:
+        raise DataError(f"{config.data} has {len(train)} image(s) that decode; BYOL needs at least 2.")
+    if session.first:
+        data_facts(source, quarantined=quarantined).save(config.out / "data.json")
+    return Data(train, val, quarantined)
+
+
+def build_byol(config: PretrainConfig) -> tuple[Byol, WeightsReport | None]:
+    """BYOL around the backbone, which begins at the start; ``--init-from RUN`` is the start ``ssl=RUN``."""
+    backbone = build_backbone(config.backbone, config.image_size)
+    start = f"ssl={config.init_from}" if config.init_from else config.start
+    weights = load_start(backbone, start, config.allow_partial_weights)
+    backbone.mean, backbone.std = normalisation(config.views, backbone.mean, backbone.std)
+    return Byol(backbone, config.byol), weights
+
+
+def watch_for(session: Session, config: PretrainConfig, data: Data, byol: Byol) -> Watch:
+    """The watch over this run's images, seen in the plain view."""
+    view = plain_view(config.views, config.image_size, byol.backbone.mean, byol.backbone.std)
+    return make_watch(config.watch, data.train, data.val, view, config.seed, session.fabric)
+
+
+def batches(session: Session, dataset: ViewsDataset, batching: Batching, steps: range) -> Iterable[Batch]:
+    """Micro-batches of this process for a range of steps."""
+    config, fabric = session.config, session.fabric
+    sampler = MicroBatches(batching, config.seed, steps, config.accumulate, fabric.global_rank, fabric.world_size)
+    return training_loader(dataset, sampler, worker_count(config.workers))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was known before the first step."""
+
+    data: Data
+    weights: WeightsReport | None
+    audit: ViewsAudit
+    before: dict[str, float]
+
+
+def summarise(config: PretrainConfig, session: Session, fitted: Fitted, found: Found, seconds: float) -> PretrainResult:
+    """The result record, from the log and the state that training ended in."""
+    losses = values_of(session.run.metrics, "train", "loss")
+    seen = last_values(session.run.metrics, "watch")
+    plan, stopped = fitted.plan, fitted.stopped
+    return PretrainResult(
+        status="finished" if stopped is None else stopped.status,
+        reason=None if stopped is None else stopped.reason,
+        warnings=[found.audit.warning] if found.audit.warning else [],
+        backbone=config.backbone,
+        start=f"ssl={config.init_from}" if config.init_from else config.start,
+        recipe=config.recipe,
+        feature_size=fitted.state.module.backbone.feature_size,
+        image_size=config.image_size,
+        n_images=len(found.data.train),
+        quarantined=found.data.quarantined,
+        epochs=plan.epochs,
+        steps=fitted.state.step,
+        batch_size=plan.batch_size,
+        loss_first=losses[0] if losses else None,
+        loss_last=losses[-1] if losses else None,
+        feature_std=seen.get("feature_std"),
+        effective_rank=seen.get("effective_rank"),
+        knn=seen.get("knn"),
+        knn_before=found.before.get("knn"),
+        views=found.audit,
+        weights=found.weights,
+        precision=session.precision,
+        seconds=seconds,
+        images_per_second=fitted.state.step * plan.batch_size / seconds,
+    )

@@ -1,0 +1,35 @@
+"""How many epochs fit into the minutes given: measured, then fixed, so that a resumed run keeps its length."""
+
+import itertools
+import logging
+import time
+from collections.abc import Iterable
+
+from lightning_fabric import Fabric
+
+from headstart.training.loop import Batch, Plan, Task, optimise
+from headstart.training.state import TrainState
+
+logger = logging.getLogger(__name__)
+
+TIMED_STEPS = 6
+UNTIMED_STEPS = 2
+RESERVE = 0.15
+
+
+def seconds_per_step(task: Task, state: TrainState, plan: Plan, batches: Iterable[Batch], fabric: Fabric) -> float:
+    """Mean seconds of an optimiser step with its loading; ``state`` is spent on it."""
+    micro_batches = iter(batches)
+    for step in range(UNTIMED_STEPS + TIMED_STEPS):
+        if step == UNTIMED_STEPS:
+            began = time.monotonic()
+        optimise(task, state, plan, list(itertools.islice(micro_batches, plan.accumulate)), fabric)
+        task.after_step(state.module, step)
+    return (time.monotonic() - began) / TIMED_STEPS
+
+
+def epochs_in(minutes: float, step_seconds: float, steps_per_epoch: int) -> int:
+    """Whole epochs, at least one, in ``minutes`` less a reserve of 15 % for looks and checkpoints."""
+    epochs = max(1, int(60 * minutes * (1 - RESERVE) / (step_seconds * steps_per_epoch)))
+    logger.info("A step takes %.3f s: %g minutes are %d epochs.", step_seconds, minutes, epochs)
+    return epochs

@@ -1,0 +1,56 @@
+"""metrics.jsonl: one measurement a line, appended, and cut back to the checkpoint on resume."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class MetricsLog:
+    """Appends measurements to a file. Only the process with ``path`` writes; others pass None.
+
+    ``keep_until`` is the number of finished steps: later lines, and a torn last line, are dropped, because those
+    steps will be done again.
+    """
+
+    def __init__(self, path: Path | None, keep_until: int = 0) -> None:
+        self.path = path
+        self.began = time.monotonic()
+        if path is None:
+            return
+        kept = [line for line in read_lines(path) if json.loads(line)["step"] <= keep_until]
+        beside = path.with_name(path.name + ".part")
+        beside.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        beside.replace(path)
+
+    def write(self, step: int, epoch: int, split: str, values: Mapping[str, float]) -> None:
+        """Append one line for each value; ``step`` counts finished optimiser steps, ``epoch`` from 1."""
+        if self.path is None:
+            return
+        clock = round(time.monotonic() - self.began, 3)
+        rows = [
+            {"step": step, "epoch": epoch, "split": split, "name": name, "value": value, "time": clock}
+            for name, value in values.items()
+        ]
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def read_lines(path: Path) -> list[str]:
+    """The whole lines of a metrics file; a torn last line and a missing file count as nothing."""
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
+def last_values(path: Path, split: str) -> dict[str, float]:
+    """The last value of each name of a split."""
+    rows = [json.loads(line) for line in read_lines(path)]
+    return {row["name"]: row["value"] for row in rows if row["split"] == split}
+
+
+def values_of(path: Path, split: str, name: str) -> list[float]:
+    """All values of one name, in the order of the steps."""
+    rows = [json.loads(line) for line in read_lines(path)]
+    return [row["value"] for row in rows if row["split"] == split and row["name"] == name]

@@ -1,0 +1,88 @@
+"""The machine: devices, processes, precision, and what a run says about them."""
+
+import os
+import platform
+import random
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from headstart.configs.run import RunConfig
+
+PACKAGES = ("headstart", "torch", "torchvision", "timm", "lightning-fabric", "numpy", "pillow")
+FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+def choose_precision(wanted: str) -> str:
+    """``fp32`` or ``bf16``: as asked, or bf16 where it is native (AVX512-BF16, AMX, Ampere and later)."""
+    if wanted != "auto":
+        return wanted
+    if torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and _cpu_has("avx512_bf16", "amx_bf16")
+    return "bf16" if native else "fp32"
+
+
+def _cpu_has(*flags: str) -> bool:
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(flag, False) for flag in flags)
+
+
+def make_fabric(config: RunConfig, precision: str) -> Fabric:
+    """Fabric on the best device here; under torchrun one process of many, as its environment says."""
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", config.devices))
+    nodes = int(os.environ.get("WORLD_SIZE", local)) // local
+    fabric = Fabric(
+        accelerator="auto",
+        devices=local,
+        num_nodes=nodes,
+        strategy="ddp" if local * nodes > 1 else "auto",
+        precision=FABRIC_PRECISION[precision],  # type: ignore[arg-type]
+    )
+    torch.backends.cudnn.deterministic = True
+    fabric.launch()
+    return fabric
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the three global generators; drawn anew before each step, so that none has a history to save."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that a result depends on."""
+    return {name: _version(name) for name in PACKAGES}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def machine() -> dict[str, str | int]:
+    """What the numbers were made on."""
+    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "processor": _processor(),
+        "cores": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "accelerator": accelerator,
+    }
+
+
+def _processor() -> str:
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"
