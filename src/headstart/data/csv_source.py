@@ -53,7 +53,7 @@ def _lines(file: Path) -> list[tuple[int, list[str]]]:
             reader = csv.reader(stream)
             return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8.") from error
+        raise DataError(f"{file} is not UTF-8 ({error.reason} at byte {error.start}). Save it as UTF-8.") from error
     except csv.Error as error:
         raise DataError(f"{file} cannot be read as CSV: {error}.") from error
     except OSError as error:

@@ -8,8 +8,8 @@ How each kind of pixel becomes 8-bit RGB:
   16 bits that is a division by 257. The image is not stretched, so two images of one sensor stay comparable. 16-bit
   *colour* files are cut to their high byte by Pillow.
 - 32-bit integers: read as 16-bit grey; a value outside 0 to 65535 is an error.
-- Floating point: read as shares of white, ``round(value * 255)``; a value outside 0 to 1, or NaN, is an error. Nothing is
-  guessed from the values, because a guess would differ from one file of a set to the next.
+- Floating point: read as shares of white, ``round(value * 255)``; a value outside 0 to 1, or NaN, is an error. Nothing
+  is guessed from the values, because a guess would differ from one file of a set to the next.
 - EXIF orientation (JPEG, PNG, WebP, TIFF) is applied; EXIF that cannot be read counts as upright.
 - Animations and multi-page files: the first frame.
 """
@@ -143,8 +143,8 @@ def check_images(
 ) -> ImageSet:
     """Decode every image once and return those that decode, in their order.
 
-    The others are written to ``quarantine_file`` (path, reason) and counted in the log; lines of earlier checks of other
-    images stay, lines of these images are replaced, so that a rerun adds nothing twice. ``workers`` threads decode
+    The others are written to ``quarantine_file`` (path, reason) and counted in the log; lines of earlier checks of
+    other images stay, lines of these images are replaced, so that a rerun adds nothing twice. ``workers`` threads decode
     (at least one); ``progress(done, total)`` is called in this thread. Raises DataError where ``strict`` and an image
     fails, and where no image is left.
     """

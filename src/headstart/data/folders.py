@@ -1,5 +1,6 @@
 """Folders of images: which files count, in what order, and when sub-folders are classes."""
 
+import logging
 import os
 import re
 from collections.abc import Iterable
@@ -7,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from headstart.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -27,7 +30,7 @@ class Found:
 
 
 def natural_key(name: str) -> NaturalKey:
-    """Sorts a path with its numbers as numbers: a2/x9 before a2/x10 before a10/x1. Total: equal only for equal names."""
+    """Sorts a path with its numbers as numbers: a2/x9, a2/x10, a10/x1. Keys are equal only for equal names."""
     parts = (re.split(r"([0-9]+)", part.casefold()) for part in name.split("/"))
     return tuple(tuple(int(text) if i % 2 else text for i, text in enumerate(part)) for part in parts), name
 
@@ -48,8 +51,8 @@ def find_images(root: Path) -> tuple[str, ...]:
     """
     names: list[str] = []
     visited: set[tuple[int, int]] = set()
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        state = os.stat(folder)
+    for folder, subfolders, files in os.walk(root, onerror=_warn, followlinks=True):
+        state = Path(folder).stat()
         if (state.st_dev, state.st_ino) in visited:
             subfolders.clear()
             continue
@@ -58,6 +61,10 @@ def find_images(root: Path) -> tuple[str, ...]:
         images = (name for name in files if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."))
         names += ((Path(folder) / name).relative_to(root).as_posix() for name in images)
     return tuple(sorted(names, key=natural_key))
+
+
+def _warn(error: OSError) -> None:
+    logger.warning("%s is left out: %s.", error.filename, error.strerror)
 
 
 def require_images(root: Path) -> tuple[str, ...]:
@@ -100,7 +107,7 @@ def read_class_folders(root: Path) -> Found:
     loose = [name for name in names if "/" not in name]
     if loose:
         raise DataError(
-            f"{root} cannot be read as class folders: {len(loose)} image(s) lie in no class folder (such as {loose[0]}). "
+            f"{root} cannot be read as class folders: {len(loose)} image(s) lie in none (such as {loose[0]}). "
             f"Move each into the folder of its class, or write folder:{root} to read all images without labels."
         )
     labels = tuple(name.split("/", 1)[0] for name in names)

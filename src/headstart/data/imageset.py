@@ -8,7 +8,7 @@ from typing import SupportsIndex
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Image files under ``root``. ``names`` are POSIX paths relative to it; ``labels`` are class indices, one an image."""
+    """Image files: ``names`` are POSIX paths relative to ``root``, ``labels`` are class indices, one an image."""
 
     root: Path
     names: tuple[str, ...]

@@ -2,7 +2,7 @@
 
 =====================  ================================================================================================
 ``PATH``               a folder: train/val pair, CSV, class folders or unlabelled images, whichever is found first
-``PATH/train.csv``     a CSV beside its image folder; a val.csv (validation, valid, test) beside it is the validation set
+``PATH/train.csv``     a CSV beside its image folder; a val.csv (validation, valid, test) beside it is used too
 ``folder:PATH``        all images below PATH, without labels
 ``classes:PATH``       each folder of PATH is a class (or of PATH/train and PATH/val)
 ``csv:PATH``           this CSV alone, without the val.csv beside it

@@ -67,8 +67,8 @@ def best_block_draw(counts: NDArray[np.int64], share: float, draws: int, seed: i
     """Which blocks to hold out for validation, ascending: the best of ``draws`` seeded draws.
 
     ``counts`` (blocks, classes) are items of each class in each block; empty blocks are never drawn. A draw takes
-    ``share`` of the others, and is judged by how far the class shares of its items are from those of all items (half the
-    sum of the absolute differences); a draw that leaves a class out of either side loses to any that does not.
+    ``share`` of the others, and is judged by how far the class shares of its items are from those of all items (half
+    the sum of the absolute differences); a draw that leaves a class out of either side loses to any that does not.
     """
     offered = np.flatnonzero(counts.sum(axis=1) > 0)
     size = max(1, _rounded(share * len(offered)))

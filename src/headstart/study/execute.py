@@ -13,6 +13,8 @@ from headstart.configs.classify import ClassifyConfig
 from headstart.configs.pretrain import PretrainConfig
 from headstart.configs.starts import parse_start
 from headstart.configs.study import StudyConfig
+from headstart.data.decode import check_images
+from headstart.data.loaders import worker_count
 from headstart.data.sheets import sample_sheet
 from headstart.data.sources import data_facts, labelled_split, open_source
 from headstart.errors import ConfigError, RunError, TrainingStopped
@@ -68,8 +70,12 @@ def describe_data(config: StudyConfig) -> DataFacts:
     """Write data.json and the sheet of sample images. DataError when the source has no labels to study."""
     source = open_source(config.data)
     logger.info("%s", source.description)
-    train, _, _ = labelled_split(source)
-    facts = data_facts(source, quarantined=0)
+    offered_train, offered_val, words = labelled_split(source)
+    quarantine, workers = config.out / "quarantine.csv", worker_count(config.workers)
+    train = check_images(offered_train, quarantine, config.strict, workers)
+    val = check_images(offered_val, quarantine, config.strict, workers)
+    quarantined = len(offered_train) + len(offered_val) - len(train) - len(val)
+    facts = data_facts(source, train, val, words, quarantined=quarantined)
     facts.save(config.out / "data.json")
     sample_sheet(train, source.classes, config.out / "samples.png")
     return facts

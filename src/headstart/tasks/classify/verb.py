@@ -107,14 +107,14 @@ def read_data(session: Session, config: ClassifyConfig) -> LabelledData:
     """Open the source, split it, leave out what does not decode, draw the label fraction, and write data.json."""
     source = open_source(config.data)
     logger.info("%s", source.description)
-    offered_train, offered_val, words = labelled_split(source, config.seed)
+    offered_train, offered_val, words = labelled_split(source)
     workers = worker_count(config.workers)
     with session.fabric.rank_zero_first():
         train = check_images(offered_train, session.run.quarantine, config.strict, workers)
         val = check_images(offered_val, session.run.quarantine, config.strict, workers)
     quarantined = len(offered_train) + len(offered_val) - len(train) - len(val)
     if session.first:
-        data_facts(source, quarantined=quarantined).save(config.out / "data.json")
+        data_facts(source, train, val, words, quarantined=quarantined).save(config.out / "data.json")
     assert train.labels is not None
     chosen = train.subset(stratified_fraction(np.array(train.labels), config.label_fraction, config.seed))
     logger.info("%d labelled training images (%s), %d validation images.", len(chosen), words, len(val))

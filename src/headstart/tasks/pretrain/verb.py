@@ -13,7 +13,7 @@ from headstart.data.audit import audit_views
 from headstart.data.decode import check_images
 from headstart.data.imageset import ImageSet
 from headstart.data.loaders import Batching, MicroBatches, ViewsDataset, training_loader, worker_count
-from headstart.data.sources import data_facts, open_source
+from headstart.data.sources import data_facts, labelled_split, open_source
 from headstart.data.views import build_views, normalisation, plain_view
 from headstart.errors import DataError
 from headstart.models.backbones import build_backbone
@@ -97,18 +97,26 @@ class Data:
 
 
 def read_data(session: Session, config: PretrainConfig) -> Data:
-    """Open the source, leave out what does not decode, and write data.json. DataError with fewer than two images."""
+    """Open the source, leave out what does not decode, and write data.json. DataError with fewer than two images.
+
+    Labelled images that a study would hold out for validation are held out here too: what pre-training has seen must
+    not be what the study judges by.
+    """
     source = open_source(config.data)
     logger.info("%s", source.description)
+    offered, held_out, words = source.train, source.val, source.split
+    if held_out is None and len(source.classes) > 1:
+        offered, held_out, words = labelled_split(source)
+        logger.info("%s; these are left out of pre-training.", words)
     workers = worker_count(config.workers)
     with session.fabric.rank_zero_first():
-        train = check_images(source.train, session.run.quarantine, config.strict, workers)
-        val = check_images(source.val, session.run.quarantine, config.strict, workers) if source.val else None
-    quarantined = len(source.train) - len(train) + (len(source.val) - len(val) if source.val and val else 0)
+        train = check_images(offered, session.run.quarantine, config.strict, workers)
+        val = check_images(held_out, session.run.quarantine, config.strict, workers) if held_out else None
+    quarantined = len(offered) - len(train) + (len(held_out) - len(val) if held_out and val else 0)
     if len(train) < 2:
         raise DataError(f"{config.data} has {len(train)} image(s) that decode; BYOL needs at least 2.")
     if session.first:
-        data_facts(source, quarantined=quarantined).save(config.out / "data.json")
+        data_facts(source, train, val, words, quarantined=quarantined).save(config.out / "data.json")
     return Data(train, val, quarantined)
 
 

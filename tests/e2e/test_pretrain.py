@@ -1,0 +1,213 @@
+"""Pre-training from files to an exported backbone: the same whatever the machinery around it does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+from headstart.configs.optimisation import OptimConfig
+from headstart.configs.pretrain import ByolConfig, PretrainConfig, WatchConfig
+from headstart.errors import RunError
+from headstart.models.backbones import build_backbone
+from headstart.models.weights import load_start
+from headstart.tasks.pretrain import pretrain
+
+FLAGS = (
+    "--backbone test_resnet --image-size 32 --batch-size 8 --epochs 7 --precision fp32 --workers 0 "
+    "--byol.hidden-size 32 --byol.projection-size 16 --watch.looks 3 --watch.images 32"
+).split()
+
+
+def config(data: Path, out: Path, **changes: Any) -> PretrainConfig:
+    settings: dict[str, Any] = {
+        "backbone": "test_resnet",
+        "image_size": 32,
+        "batch_size": 8,
+        "epochs": 3,
+        "precision": "fp32",
+        "workers": 0,
+        "byol": ByolConfig(hidden_size=32, projection_size=16),
+        "watch": WatchConfig(looks=3, images=32),
+    }
+    return PretrainConfig(data=str(data), out=out, **(settings | changes))
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(run / "export" / "backbone.safetensors")
+
+
+def metrics(run: Path) -> list[dict[str, Any]]:
+    """All lines without their clock readings."""
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "time"} for row in rows]
+
+
+def losses(run: Path) -> list[float]:
+    return [row["value"] for row in metrics(run) if row["name"] == "loss"]
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    ours, theirs = weights(first), weights(second)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    assert metrics(first) == metrics(second)
+
+
+def test_a_run_leaves_what_the_contract_names(flat_images: Path, tmp_path: Path) -> None:
+    result = pretrain(config(flat_images, tmp_path / "run"))
+    assert (result.status, result.n_images, result.steps, result.knn) == ("finished", 24, 9, None)
+    run = tmp_path / "run"
+    for name in ("config.json", "data.json", "result.json", "views.png", "checkpoints/last.ckpt", "metrics.jsonl"):
+        assert (run / name).is_file(), name
+    assert json.loads((run / "config.json").read_text())["config"]["backbone"] == "test_resnet"
+    names = {row["name"] for row in metrics(run)}
+    assert names == {"loss", "lr", "tau", "feature_std", "effective_rank", "projection_std"}
+    assert len(losses(run)) == 9
+    assert all(0 <= loss <= 8 for loss in losses(run))
+    assert not list(run.rglob("*.part"))
+
+
+def test_the_export_is_the_start_of_another_backbone(flat_images: Path, tmp_path: Path) -> None:
+    pretrain(config(flat_images, tmp_path / "run", epochs=1))
+    backbone = build_backbone("test_resnet", 32)
+    report = load_start(backbone, f"ssl={tmp_path / 'run'}")
+    assert report is not None
+    assert report.share == 1.0
+    assert all(torch.equal(value, backbone.network.state_dict()[key]) for key, value in weights(tmp_path / "run").items())
+
+
+def test_labels_give_a_knn_probe_before_and_while_training(gratings: Path, tmp_path: Path) -> None:
+    result = pretrain(config(gratings, tmp_path / "run", epochs=2))
+    assert result.knn is not None
+    assert result.knn_before is not None
+    assert 0 <= result.knn <= 1
+    assert (tmp_path / "run" / "checkpoints" / "best.ckpt").is_file()
+
+
+def test_one_seed_agrees_bit_for_bit_with_any_number_of_workers(flat_images: Path, tmp_path: Path) -> None:
+    for name, workers in (("a", 0), ("b", 0), ("c", 2)):
+        pretrain(config(flat_images, tmp_path / name, workers=workers))
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+    assert_same_run(tmp_path / "a", tmp_path / "c")
+
+
+def test_another_seed_gives_another_run(flat_images: Path, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        pretrain(config(flat_images, tmp_path / str(seed), seed=seed, epochs=1))
+    assert losses(tmp_path / "0") != losses(tmp_path / "1")
+
+
+def test_accumulation_steps_the_target_once_per_optimiser_step(flat_images: Path, tmp_path: Path) -> None:
+    pretrain(config(flat_images, tmp_path / "run", accumulate=2, epochs=2))
+    taus = [row["value"] for row in metrics(tmp_path / "run") if row["name"] == "tau"]
+    assert len(taus) == len(losses(tmp_path / "run")) == 6
+    assert taus == sorted(taus)
+
+
+def test_a_broken_file_is_quarantined_counted_and_not_replaced(gratings: Path, tmp_path: Path) -> None:
+    source = tmp_path / "images"
+    source.mkdir()
+    for i, path in enumerate(sorted(gratings.rglob("*.png"))[:20]):
+        (source / f"{i:02}.png").write_bytes(path.read_bytes())
+    (source / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n not really")
+    result = pretrain(config(source, tmp_path / "run", epochs=1))
+    assert (result.n_images, result.quarantined) == (20, 1)
+    assert "broken.png" in (tmp_path / "run" / "quarantine.csv").read_text()
+
+
+def test_blank_images_are_warned_about_before_training(tmp_path: Path) -> None:
+    source = tmp_path / "images"
+    source.mkdir()
+    for i in range(12):
+        Image.new("RGB", (40, 40), (i, i, i)).save(source / f"{i}.png")
+    result = pretrain(config(source, tmp_path / "run", epochs=1, watch=WatchConfig(images=32, on_collapse="warn")))
+    assert result.views.near_constant_share > 0.9
+    assert result.warnings
+    assert "--views.crop-scale" in result.warnings[0]
+
+
+def test_a_collapsed_run_stops_and_says_why(flat_images: Path, tmp_path: Path) -> None:
+    """Weight decay that leaves nothing of the weights: every image ends as the same vector."""
+    ruin = OptimConfig(name="sgd", lr=1.0, momentum=0.0, weight_decay=1.0)
+    result = pretrain(config(flat_images, tmp_path / "run", epochs=30, optim=ruin, watch=WatchConfig(looks=30, images=32)))
+    assert result.status == "collapsed"
+    assert "nearly the same vector" in str(result.reason)
+    assert result.steps < 90
+    assert (tmp_path / "run" / "export" / "backbone.safetensors").is_file()
+
+
+def test_a_loss_that_is_no_number_stops_the_run(flat_images: Path, tmp_path: Path) -> None:
+    result = pretrain(config(flat_images, tmp_path / "run", optim=OptimConfig(name="sgd", lr=1e38)))
+    assert result.status == "diverged"
+    assert "--optim.lr" in str(result.reason)
+    assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path / "run").values())
+
+
+def test_init_from_takes_the_weights_and_a_fresh_optimiser(flat_images: Path, tmp_path: Path) -> None:
+    pretrain(config(flat_images, tmp_path / "first"))
+    second = pretrain(config(flat_images, tmp_path / "second", init_from=tmp_path / "first", epochs=1))
+    assert second.start == f"ssl={tmp_path / 'first'}"
+    assert second.steps == 3
+    assert second.weights is not None
+    assert second.weights.share == 1.0
+
+
+def test_a_budget_sets_the_epochs_and_a_resume_keeps_them(flat_images: Path, tmp_path: Path) -> None:
+    first = pretrain(config(flat_images, tmp_path / "run", budget_minutes=0.02))
+    assert first.seconds < 20
+    again = pretrain(config(flat_images, tmp_path / "run", budget_minutes=0.02, resume=True))
+    assert again == first
+
+
+def test_an_occupied_directory_is_refused_with_the_remedy(flat_images: Path, tmp_path: Path) -> None:
+    pretrain(config(flat_images, tmp_path / "run", epochs=1))
+    with pytest.raises(RunError, match=r"--resume .* --overwrite"):
+        pretrain(config(flat_images, tmp_path / "run", epochs=1))
+    with pytest.raises(RunError, match="epochs: begun with 1, now 2"):
+        pretrain(config(flat_images, tmp_path / "run", epochs=2, resume=True))
+    assert pretrain(config(flat_images, tmp_path / "run", epochs=2, overwrite=True)).steps == 6
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "headstart", *words]
+
+
+@pytest.mark.parametrize("after", [1, 4])
+def test_killed_and_resumed_equals_never_interrupted(flat_images: Path, tmp_path: Path, after: int) -> None:
+    """SIGKILL once a few steps are logged; the checkpoints are every 2 steps, so some steps are done twice."""
+    words = ["pretrain", "--data", str(flat_images), *FLAGS, "--checkpoint-steps", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    run, whole = tmp_path / "killed", tmp_path / "whole"
+    process = subprocess.Popen(command(*words, "--out", str(run)), env=environment, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        if (run / "metrics.jsonl").is_file() and len(losses(run)) >= 3 * after:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        time.sleep(0.002)
+    assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    assert not (run / "result.json").is_file()
+    for out, extra in ((run, ["--resume"]), (whole, [])):
+        subprocess.run(command(*words, "--out", str(out), *extra), env=environment, check=True, capture_output=True)
+    assert_same_run(run, whole)
+
+
+def test_two_processes_give_the_losses_of_one(flat_images: Path, tmp_path: Path) -> None:
+    """torchrun with two gloo processes, batch norm synchronised: 21 steps, the same total batch and seed."""
+    words = ["pretrain", "--data", str(flat_images), *FLAGS]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    one, two = tmp_path / "one", tmp_path / "two"
+    subprocess.run(command(*words, "--out", str(one)), env=environment, check=True, capture_output=True)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "headstart"]
+    done = subprocess.run([*torchrun, *words, "--out", str(two)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(losses(one)) == len(losses(two)) == 21
+    assert losses(two) == pytest.approx(losses(one), abs=1e-4)
