@@ -123,3 +123,13 @@ def test_a_network_without_a_linear_classifier_is_refused() -> None:
 def test_the_architecture_is_the_name_without_its_tag() -> None:
     assert architecture("resnet50.a1_in1k") == "resnet50"
     assert architecture("torchvision/resnet50") == "torchvision/resnet50"
+
+
+def test_googlenet_takes_imagenets_normalisation_though_its_weights_want_another() -> None:
+    backbone = build_backbone("torchvision/googlenet", 64).eval()
+    images = torch.rand(2, 3, 64, 64)
+    mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (backbone.mean, backbone.std))
+    with torch.no_grad():
+        features = backbone((images - mean) / std)
+        backbone.network.transform_input = False
+        torch.testing.assert_close(features, backbone((images - 0.5) / 0.5), rtol=1e-4, atol=1e-5)
