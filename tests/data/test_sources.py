@@ -97,7 +97,8 @@ def test_integer_classes_sort_by_value_and_names_naturally() -> None:
 
 def test_a_csv_as_spreadsheets_write_it(tmp_path: Path, write_images: Writer) -> None:
     write_images(tmp_path / "train", ["a.jpg", "süß, b.jpg", "sub/c.jpg"])
-    text = 'id,FileName,Label \r\n1,a.jpg, Möbel\r\n\r\n2,"süß, b.jpg",Buch\r\n3,./sub/c.jpg,Buch\r\n3,sub//c.jpg,Buch\r\n'
+    text = 'id,FileName,Label \r\n1,a.jpg, Möbel\r\n\r\n2,"süß, b.jpg",Buch\r\n'
+    text += "3,./sub/c.jpg,Buch\r\n3,sub//c.jpg,Buch\r\n"
     (tmp_path / "train.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
     source = open_source(str(tmp_path))
     assert source.classes == ("Buch", "Möbel")
@@ -173,7 +174,8 @@ def test_listed_files_that_are_missing_go_to_the_quarantine(office: Path, tmp_pa
 
 @pytest.mark.parametrize("val", ["val", "validation", "Val", "test"])
 def test_pairs_of_class_folders(tmp_path: Path, write_images: Writer, val: str) -> None:
-    write_images(tmp_path, ["train/cat/1.jpg", "train/dog/1.jpg", "train/emu/1.jpg", f"{val}/dog/1.jpg", f"{val}/emu/1.jpg"])
+    train = [f"train/{name}/1.jpg" for name in ("cat", "dog", "emu")]
+    write_images(tmp_path, [*train, f"{val}/dog/1.jpg", f"{val}/emu/1.jpg"])
     for spec in (str(tmp_path), f"classes:{tmp_path}"):
         source = open_source(spec)
         assert source.kind == "class folders"

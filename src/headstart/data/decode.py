@@ -72,7 +72,8 @@ def decode(path: Path) -> Pixels:
             if image.width * image.height > MAX_PIXELS:
                 raise DecodeError(path, f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}")
             image.load()
-            return np.array(_rgb(_upright(image), _bit_depth(image)), dtype=np.uint8)
+            bits, white_is_zero = _sample_format(image)
+            return np.array(_rgb(_upright(image), bits, white_is_zero), dtype=np.uint8)
     except DecodeError:
         raise
     except Exception as error:  # Pillow's readers raise a dozen unrelated kinds on damaged files
@@ -103,15 +104,20 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if operation is None else image.transpose(operation)
 
 
-def _bit_depth(image: Image.Image) -> int:
-    """Bits of a 16-bit grey sample in use: TIFF tag BitsPerSample, else 16."""
-    bits = getattr(image, "tag_v2", {}).get(258, (16,))
-    return int(bits[0] if isinstance(bits, tuple) else bits)
+def _sample_format(image: Image.Image) -> tuple[int, bool]:
+    """Bits in use of a 16-bit grey sample, and whether its zero is white (TIFF tags BitsPerSample and
+    PhotometricInterpretation, which Pillow heeds up to 8 bits only).
+    """
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(258, 16)
+    return int(bits[0] if isinstance(bits, tuple) else bits), tags.get(262) == 0
 
 
-def _rgb(image: Image.Image, bits: int) -> Image.Image | Pixels:
+def _rgb(image: Image.Image, bits: int, white_is_zero: bool) -> Image.Image | Pixels:
     if image.mode.startswith("I;16"):
-        return _grey(np.asarray(image), 2**bits - 1, image.info.get("transparency"))
+        white = 2**bits - 1
+        values = white - np.asarray(image).astype(np.int32) if white_is_zero else np.asarray(image)
+        return _grey(values, white, image.info.get("transparency"))
     if image.mode == "I":
         return _grey(np.asarray(image), 65535, image.info.get("transparency"))
     if image.mode == "F":
@@ -143,8 +149,8 @@ def check_images(
 ) -> ImageSet:
     """Decode every image once and return those that decode, in their order.
 
-    The others are written to ``quarantine_file`` (path, reason) and counted in the log; lines of earlier checks of
-    other images stay, lines of these images are replaced, so that a rerun adds nothing twice. ``workers`` threads decode
+    The others are written to ``quarantine_file`` (path, reason) and counted in the log. Lines of earlier checks of
+    other images stay, lines of these images are replaced: a rerun adds nothing twice. ``workers`` threads decode
     (at least one); ``progress(done, total)`` is called in this thread. Raises DataError where ``strict`` and an image
     fails, and where no image is left.
     """

@@ -81,11 +81,11 @@ def open_source(spec: str) -> Source:
 
 
 def _open_demo(spec: str, rest: str) -> Source:
-    from headstart.data import bluemarble
-
     name, _, tile = rest.partition(":")
     if name != "bluemarble" or (tile and not tile.isdecimal()):
         raise DataError(f"There is no {spec}. The embedded data is demo:bluemarble, or demo:bluemarble:TILE in pixels.")
+    from headstart.data import bluemarble
+
     folder = bluemarble.cached_bluemarble(int(tile) if tile else bluemarble.DEFAULT_TILE_SIZE)
     opened = open_source(str(folder))
     return replace(opened, spec=spec, kind="demo", split=bluemarble.SPLIT_WORDS)
