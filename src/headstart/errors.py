@@ -1,5 +1,7 @@
 """Exceptions that name the remedy. The command line prints their text and exits with their code."""
 
+from typing import Literal
+
 
 class HeadstartError(Exception):
     """Base of all errors a user can mend; ``exit_code`` is what the command line returns."""
@@ -50,7 +52,7 @@ class RunError(HeadstartError):
 class TrainingStopped(HeadstartError):
     """Training cannot usefully go on: the numbers diverged or the features collapsed."""
 
-    def __init__(self, status: str, reason: str) -> None:
+    def __init__(self, status: Literal["collapsed", "diverged"], reason: str) -> None:
         self.status = status
         self.reason = reason
         super().__init__(reason)

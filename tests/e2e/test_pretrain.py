@@ -16,13 +16,13 @@ from PIL import Image
 
 from headstart.configs.optimisation import OptimConfig
 from headstart.configs.pretrain import ByolConfig, PretrainConfig, WatchConfig
-from headstart.errors import RunError
+from headstart.errors import DataError, RunError
 from headstart.models.backbones import build_backbone
 from headstart.models.weights import load_start
 from headstart.tasks.pretrain import pretrain
 
 FLAGS = (
-    "--backbone test_resnet --image-size 32 --batch-size 8 --epochs 7 --precision fp32 --workers 0 "
+    "--image-size 32 --batch-size 8 --epochs 7 --precision fp32 --workers 0 "
     "--byol.hidden-size 32 --byol.projection-size 16 --watch.looks 3 --watch.images 32"
 ).split()
 
@@ -184,7 +184,7 @@ def command(*words: str) -> list[str]:
 @pytest.mark.parametrize("after", [1, 4])
 def test_killed_and_resumed_equals_never_interrupted(flat_images: Path, tmp_path: Path, after: int) -> None:
     """SIGKILL once a few steps are logged; the checkpoints are every 2 steps, so some steps are done twice."""
-    words = ["pretrain", "--data", str(flat_images), *FLAGS, "--checkpoint-steps", "2"]
+    words = ["pretrain", "--data", str(flat_images), *FLAGS, "--backbone=test_resnet", "--checkpoint-steps=2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     run, whole = tmp_path / "killed", tmp_path / "whole"
     process = subprocess.Popen(command(*words, "--out", str(run)), env=environment, stderr=subprocess.DEVNULL)
@@ -202,7 +202,7 @@ def test_killed_and_resumed_equals_never_interrupted(flat_images: Path, tmp_path
 
 def test_two_processes_give_the_losses_of_one(flat_images: Path, tmp_path: Path) -> None:
     """torchrun with two gloo processes, batch norm synchronised: 21 steps, the same total batch and seed."""
-    words = ["pretrain", "--data", str(flat_images), *FLAGS]
+    words = ["pretrain", "--data", str(flat_images), *FLAGS, "--backbone=test_efficientnet"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     one, two = tmp_path / "one", tmp_path / "two"
     subprocess.run(command(*words, "--out", str(one)), env=environment, check=True, capture_output=True)
@@ -211,3 +211,9 @@ def test_two_processes_give_the_losses_of_one(flat_images: Path, tmp_path: Path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(losses(one)) == len(losses(two)) == 21
     assert losses(two) == pytest.approx(losses(one), abs=1e-4)
+
+
+def test_a_failed_beginning_leaves_the_directory_usable(flat_images: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        pretrain(config(tmp_path / "nowhere", tmp_path / "run"))
+    assert pretrain(config(flat_images, tmp_path / "run", epochs=1)).status == "finished"

@@ -33,7 +33,9 @@ class StudyConfig(OutputConfig):
     image_size: int | None = Field(default=None, ge=8)
     """Side in pixels of the square images the network sees; None: the recipe's."""
     epochs: int | None = Field(default=None, ge=1)
-    """Epochs of each classifier at the largest label fraction; None: the recipe's."""
+    """Epochs of each classifier; None: the recipe's."""
+    min_steps: int | None = Field(default=None, ge=0)
+    """Fewest optimiser steps of each classifier, so that few labels get as fair a try; None: the recipe's."""
     pretrain_epochs: int | None = Field(default=None, ge=1)
     """Epochs of each pre-training; None: the recipe's, or --pretrain-minutes."""
     pretrain_minutes: float | None = Field(default=None, gt=0)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -104,7 +104,7 @@ def worker_count(workers: int | Literal["auto"]) -> int:
     return min(8, max(0, (os.cpu_count() or 1) - 1)) if workers == "auto" else workers
 
 
-def training_loader(dataset: ViewsDataset, batches: MicroBatches, workers: int) -> DataLoader[list[Tensor]]:
+def training_loader(dataset: ViewsDataset, batches: MicroBatches, workers: int) -> DataLoader[Any]:
     """Loader over an explicit list of micro-batches; a batch is [views (B, V, 3, S, S), labels (B,), indices (B,)]."""
     return DataLoader(
         dataset,
@@ -115,7 +115,7 @@ def training_loader(dataset: ViewsDataset, batches: MicroBatches, workers: int) 
     )
 
 
-def plain_batches(images: ImageSet, view: View, batch_size: int, workers: int = 0) -> DataLoader[list[Tensor]]:
+def plain_batches(images: ImageSet, view: View, batch_size: int, workers: int = 0) -> DataLoader[Any]:
     """All images once, in order, in the plain view; batches as in ``training_loader`` with V = 1."""
     items = [(0, i) for i in range(len(images))]
     batches = [items[i : i + batch_size] for i in range(0, len(items), batch_size)]

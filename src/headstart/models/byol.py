@@ -57,5 +57,6 @@ class Byol(nn.Module):
     @torch.no_grad()
     def update_target(self, tau: float) -> None:
         """Move the target: target <- tau * target + (1 - tau) * online (eq. 1), parameters only."""
-        targets, onlines = list(self.target.parameters()), list(self.online.parameters())
+        targets: list[Tensor] = list(self.target.parameters())
+        onlines: list[Tensor] = list(self.online.parameters())
         torch._foreach_lerp_(targets, onlines, 1 - tau)

@@ -159,8 +159,7 @@ def run_config(config: StudyConfig, run: PlannedRun, pretrained: dict[str, Pretr
         "evaluations": 1,
         "save_features": keeps_model(config, run) and run.trained == "full",
     }
-    if config.epochs is not None:
-        changes["epochs"] = config.epochs
+    changes |= {key: value for key in ("epochs", "min_steps") if (value := getattr(config, key)) is not None}
     return ClassifyConfig.model_validate(base.model_dump() | changes)
 
 

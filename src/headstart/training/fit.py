@@ -52,8 +52,8 @@ def fit(session: Session, job: Job) -> Fitted:
     module = synchronise_batch_norm(job.module) if fabric.world_size > 1 else job.module
     plan = make_plan(session, job, batching, choose_epochs(session, job, batching, module))
     if session.first:
-        resolved = config.model_copy(update={"epochs": plan.epochs})
-        write_config(run.root, resolved, session.verb, steps=plan.steps, precision=session.precision)
+        resolved = {"epochs": plan.epochs, "steps": plan.steps, "precision": session.precision}
+        write_config(run.root, config, session.verb, resolved=resolved)
     state = make_state(session, module, batching)
     if run.resumed and run.checkpoint.is_file():
         state.load_state_dict(load_checkpoint(run.checkpoint))
@@ -100,7 +100,7 @@ def choose_epochs(session: Session, job: Job, batching: Batching, module: nn.Mod
     if config.budget_minutes is None:
         return config.epochs
     if session.run.resumed:
-        return int(read_config(session.run.root)["config"]["epochs"])
+        return int(read_config(session.run.root)["resolved"]["epochs"])
     trial = make_plan(session, job, batching, config.epochs)
     batches = job.batches_of(batching, range(UNTIMED_STEPS + TIMED_STEPS))
     state = make_state(session, copy.deepcopy(module), batching)

@@ -18,6 +18,9 @@ FREE_ON_RESUME = {"out", "json_output", "resume", "overwrite", "strict", "worker
     "devices",
 }
 
+# What a run writes before config.json: a directory with nothing else was never begun, and is as good as new.
+LEFT_BEFORE_TRAINING = {"quarantine.csv", "data.json", "views.png"}
+
 
 @dataclass(frozen=True)
 class RunDir:
@@ -68,8 +71,8 @@ def open_run(config: RunConfig, verb: str) -> RunDir:
     root = config.out
     if config.overwrite and not config.resume and (root / "config.json").is_file():
         shutil.rmtree(root)
-    occupied = root.exists() and any(root.iterdir())
     begun = (root / "config.json").is_file()
+    occupied = begun or holds_files(root)
     if occupied and not config.resume:
         raise RunError(f"{root} is not empty. Use --resume to go on, --overwrite to replace a run, or another --out.")
     if occupied and not begun:
@@ -81,6 +84,11 @@ def open_run(config: RunConfig, verb: str) -> RunDir:
         root.mkdir(parents=True, exist_ok=True)
     run.checkpoint.parent.mkdir(exist_ok=True)
     return run
+
+
+def holds_files(root: Path) -> bool:
+    """Whether ``root`` holds any file that a run which never began training could not have left behind."""
+    return any(path.is_file() and path.name not in LEFT_BEFORE_TRAINING for path in root.rglob("*"))
 
 
 def write_config(root: Path, config: OutputConfig, verb: str, **facts: Any) -> None:
@@ -117,12 +125,11 @@ def check_same(record: dict[str, Any], config: RunConfig, verb: str) -> None:
     """RunError, with every difference, unless ``config`` continues the run that ``record`` describes."""
     if record["verb"] != verb:
         raise RunError(f"{config.out} is a {record['verb']} run, not a {verb} run. Choose another --out.")
-    free = FREE_ON_RESUME | ({"epochs"} if config.budget_minutes else set())
     now, then = config.model_dump(mode="json"), record["config"]
     differences = [
         f"{key}: begun with {then.get(key)!r}, now {now[key]!r}"
         for key in now
-        if key not in free and now[key] != then.get(key)
+        if key not in FREE_ON_RESUME and now[key] != then.get(key)
     ]
     if differences:
         raise RunError(

@@ -35,7 +35,7 @@ class Session:
 
 def begin(config: RunConfig, verb: str) -> Session:
     """Start the devices, open the run directory (the first process does; the others follow) and seed."""
-    precision = choose_precision(config.precision)
+    precision = choose_precision(config)
     fabric = make_fabric(config, precision)
     run = open_run(config, verb) if fabric.is_global_zero else None
     run = fabric.broadcast(run)

@@ -13,7 +13,6 @@ from headstart.analysis.features import save_features
 from headstart.configs.classify import ClassifyConfig
 from headstart.configs.starts import seed_letter, setting_name
 from headstart.data.decode import check_images
-from headstart.data.imageset import ImageSet
 from headstart.data.loaders import worker_count
 from headstart.data.sources import data_facts, labelled_split, open_source
 from headstart.data.splits import stratified_fraction
@@ -21,24 +20,14 @@ from headstart.data.views import normalisation
 from headstart.models.backbones import Backbone, build_backbone
 from headstart.models.classifier import Classifier, FeatureClassifier, save_head
 from headstart.models.weights import export_backbone, load_start
-from headstart.results import ClassifyResult, WeightsReport
-from headstart.tasks.classify.ways import Frozen, Full, Way
+from headstart.results import ClassifyResult, Trained, WeightsReport
+from headstart.tasks.classify.ways import Frozen, Full, LabelledData, Way
 from headstart.training.fit import Fitted, Job, fit
 from headstart.training.loop import Batch, Look, Plan, looks_at
 from headstart.training.session import Session, begin
 from headstart.training.state import TrainState
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class LabelledData:
-    """Images that decode, with labels: the chosen fraction for training, all for validation."""
-
-    train: ImageSet
-    val: ImageSet
-    classes: tuple[str, ...]
-    quarantined: int
 
 
 @dataclass(frozen=True)
@@ -83,7 +72,8 @@ def classify(config: ClassifyConfig) -> ClassifyResult:
     backbone = build_backbone(config.backbone, config.image_size)
     weights = load_start(backbone, config.start, config.allow_partial_weights)
     backbone.mean, backbone.std = normalisation(config.views, backbone.mean, backbone.std)
-    way = (Frozen if config.frozen else Full)(session, config, backbone, data.train, data.val, len(data.classes))
+    kind = Frozen if config.frozen else Full
+    way: Way = kind(session, config, backbone, data)
     job = Job(
         module=way.module,
         n_images=way.n_images,
@@ -140,7 +130,7 @@ def summarise(
 ) -> ClassifyResult:
     """The result record of a training that reached its end."""
     counts = evaluate(way, fitted.state.module, data)
-    trained = "frozen" if config.frozen else "full"
+    trained: Trained = "frozen" if config.frozen else "full"
     return ClassifyResult(
         setting=setting_name(config.start, trained),
         start=config.start,

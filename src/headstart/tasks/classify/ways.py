@@ -5,6 +5,7 @@ on the validation images, which features of the training images.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -23,11 +24,26 @@ from headstart.training.loop import Batch
 from headstart.training.session import Session
 
 
+@dataclass(frozen=True)
+class LabelledData:
+    """Images that decode, with labels: the chosen fraction for training, all for validation."""
+
+    train: ImageSet
+    val: ImageSet
+    classes: tuple[str, ...]
+    quarantined: int
+
+
 class Way(Protocol):
     """How a classifier is trained."""
 
-    module: nn.Module
-    n_images: int
+    @property
+    def module(self) -> nn.Module:
+        """What is trained."""
+
+    @property
+    def n_images(self) -> int:
+        """Training examples in an epoch."""
 
     def batches_of(self, batching: Batching, steps: range) -> Iterable[Batch]:
         """Micro-batches [inputs, labels] of this process."""
@@ -42,20 +58,13 @@ class Way(Protocol):
 class Full:
     """Everything is trained, on augmented images."""
 
-    def __init__(
-        self,
-        session: Session,
-        config: ClassifyConfig,
-        backbone: Backbone,
-        train: ImageSet,
-        val: ImageSet,
-        n_classes: int,
-    ) -> None:
-        self.session, self.config, self.train, self.val = session, config, train, val
-        self.module = Classifier(backbone, n_classes)
-        self.n_images = len(train)
+    def __init__(self, session: Session, config: ClassifyConfig, backbone: Backbone, data: LabelledData) -> None:
+        self.session, self.config = session, config
+        self.train, self.val = data.train, data.val
+        self.module: nn.Module = Classifier(backbone, len(data.classes))
+        self.n_images = len(data.train)
         size, mean, std = config.image_size, backbone.mean, backbone.std
-        self.dataset = ViewsDataset(train, build_views(config.views, size, mean, std, 1), config.seed)
+        self.dataset = ViewsDataset(data.train, build_views(config.views, size, mean, std, 1), config.seed)
         self.plain = plain_view(config.views, size, mean, std)
 
     def batches_of(self, batching: Batching, steps: range) -> Iterator[Batch]:
@@ -75,28 +84,21 @@ class Full:
 class Frozen:
     """A linear layer is trained on features that were computed once; the backbone never changes."""
 
-    def __init__(
-        self,
-        session: Session,
-        config: ClassifyConfig,
-        backbone: Backbone,
-        train: ImageSet,
-        val: ImageSet,
-        n_classes: int,
-    ) -> None:
+    def __init__(self, session: Session, config: ClassifyConfig, backbone: Backbone, data: LabelledData) -> None:
         self.session = session
         workers, fabric = worker_count(config.workers), session.fabric
         freeze(backbone.to(fabric.device))
         plain = plain_view(config.views, config.image_size, backbone.mean, backbone.std)
-        self.plain_train = torch.from_numpy(extract(backbone, train, plain, workers, fabric))
-        self.val = torch.from_numpy(extract(backbone, val, plain, workers, fabric))
-        self.features, self.labels = self.plain_train, torch.tensor(train.labels)
+        self.plain_train = torch.from_numpy(extract(backbone, data.train, plain, workers, fabric))
+        self.val = torch.from_numpy(extract(backbone, data.val, plain, workers, fabric))
+        self.features, self.labels = self.plain_train, torch.tensor(data.train.labels)
         if config.frozen_views:
             views = build_views(config.views, config.image_size, backbone.mean, backbone.std, config.frozen_views)
-            dataset = ViewsDataset(train, views, config.seed)
+            dataset = ViewsDataset(data.train, views, config.seed)
             self.features = torch.from_numpy(features_of_views(backbone, dataset, workers, fabric))
             self.labels = self.labels.repeat(config.frozen_views)
-        self.module = FeatureClassifier(*feature_statistics(self.features, config.standardise), n_classes)
+        statistics = feature_statistics(self.features, config.standardise)
+        self.module: nn.Module = FeatureClassifier(*statistics, len(data.classes))
         self.n_images = len(self.features)
 
     def batches_of(self, batching: Batching, steps: range) -> Iterator[Batch]:

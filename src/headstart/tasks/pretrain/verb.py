@@ -156,7 +156,8 @@ def summarise(config: PretrainConfig, session: Session, fitted: Fitted, found: F
     """The result record, from the log and the state that training ended in."""
     losses = values_of(session.run.metrics, "train", "loss")
     seen = last_values(session.run.metrics, "watch")
-    plan, stopped = fitted.plan, fitted.stopped
+    plan, stopped, byol = fitted.plan, fitted.stopped, fitted.state.module
+    assert isinstance(byol, Byol)
     return PretrainResult(
         status="finished" if stopped is None else stopped.status,
         reason=None if stopped is None else stopped.reason,
@@ -164,7 +165,7 @@ def summarise(config: PretrainConfig, session: Session, fitted: Fitted, found: F
         backbone=config.backbone,
         start=f"ssl={config.init_from}" if config.init_from else config.start,
         recipe=config.recipe,
-        feature_size=fitted.state.module.backbone.feature_size,
+        feature_size=byol.backbone.feature_size,
         image_size=config.image_size,
         n_images=len(found.data.train),
         quarantined=found.data.quarantined,

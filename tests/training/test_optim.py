@@ -1,0 +1,66 @@
+"""Optimisers: scaled rates, decay only where it belongs, one step against the closed form."""
+
+import pytest
+import torch
+from torch import nn
+
+from headstart.configs.optimisation import OptimConfig
+from headstart.training.optim import OPTIMISERS, build_optimizer, clip_gradients, peak_lr
+
+
+def test_the_rate_scales_with_the_batch_only_where_the_recipe_says_so() -> None:
+    assert peak_lr(OptimConfig(lr=0.2, lr_base_batch=256), 64) == pytest.approx(0.05)
+    assert peak_lr(OptimConfig(lr=0.2), 64) == 0.2
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMISERS))
+def test_every_optimiser_lowers_a_quadratic(name: str) -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(4, 4)
+    config = OptimConfig(name=name, lr=0.05, trust_coefficient=0.1)  # type: ignore[arg-type]
+    optimizer = build_optimizer(layer, config, 32)
+    losses = []
+    for _ in range(30):
+        loss = sum(p.square().sum() for p in layer.parameters())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMISERS))
+def test_biases_and_norms_are_not_decayed(name: str) -> None:
+    net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    optimizer = build_optimizer(net, OptimConfig(name=name, weight_decay=0.5), 32)  # type: ignore[arg-type]
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert [decay[id(p)] for p in net.parameters()] == [0.5, 0.0, 0.0, 0.0]
+
+
+def test_parameters_that_want_no_gradient_are_not_optimised() -> None:
+    net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3).requires_grad_(False))
+    optimizer = build_optimizer(net, OptimConfig(), 32)
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert held == {id(p) for p in net[0].parameters()}
+
+
+def test_lars_follows_its_formula() -> None:
+    """You et al., 2017: local rate = trust * |w| / (|g| + decay * |w|)."""
+    weight = nn.Parameter(torch.tensor([[3.0, 4.0]]))
+    module = nn.Module()
+    module.register_parameter("weight", weight)
+    config = OptimConfig(name="lars", lr=0.5, momentum=0.0, weight_decay=0.1, trust_coefficient=0.01)
+    optimizer = build_optimizer(module, config, 32)
+    weight.grad = torch.tensor([[0.0, 2.0]])
+    local = 0.01 * 5 / (2 + 0.1 * 5)
+    expected = weight.detach() - 0.5 * local * (weight.grad + 0.1 * weight.detach())
+    optimizer.step()
+    torch.testing.assert_close(weight.detach(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_clipping_scales_to_the_limit() -> None:
+    layer = nn.Linear(5, 5)
+    (100 * layer(torch.ones(2, 5)).sum()).backward()
+    clip_gradients(layer, 1.0)
+    norm = torch.stack([p.grad.norm() for p in layer.parameters() if p.grad is not None]).norm()
+    assert norm.item() == pytest.approx(1.0, rel=1e-3)
