@@ -1,6 +1,5 @@
 """What a source can be, and that it is detected, said aloud, and refused with a remedy."""
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -211,7 +210,7 @@ def test_classes_called_train_and_test(tmp_path: Path, write_images: Writer) -> 
 def test_foreign_validation_classes_are_listed(office: Path) -> None:
     with (office / "val.csv").open("a") as stream:
         stream.write("8,00000b.jpg,17\n9,00001b.jpg,4\n")
-    with pytest.raises(DataError, match="2 class.*: 4, 17"):
+    with pytest.raises(DataError, match=r"2 class.*: 4, 17"):
         open_source(str(office))
     assert len(open_source(f"csv:{office / 'train.csv'}").train) == 12
 
@@ -219,8 +218,8 @@ def test_foreign_validation_classes_are_listed(office: Path) -> None:
 def test_links_are_followed_once(tmp_path: Path, write_images: Writer) -> None:
     write_images(tmp_path / "elsewhere", ["1.jpg"])
     root = write_images(tmp_path / "root", ["cat/1.jpg"])
-    os.symlink(root, root / "cat" / "loop")
-    os.symlink(tmp_path / "elsewhere", root / "dog")
+    (root / "cat" / "loop").symlink_to(root)
+    (root / "dog").symlink_to(tmp_path / "elsewhere")
     assert find_images(root) == ("cat/1.jpg", "dog/1.jpg")
 
 

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headstart.data.splits import best_block_draw, shuffled, stratified_fraction, stratified_holdout
+from headstart.data.splits import (
+    best_block_draw,
+    blocks_of,
+    shuffled,
+    stratified_fraction,
+    stratified_holdout,
+    tiles_in,
+)
 
 label_lists = st.lists(st.integers(0, 5), min_size=1, max_size=120)
 fractions = st.floats(0.001, 1.0)
@@ -50,7 +57,9 @@ def test_a_holdout_divides_every_class(labels: list[int], fraction: float, seed:
         n, held_out = labels.count(label), int((given_labels[val] == label).sum())
         assert held_out == 0 if n == 1 else 1 <= held_out <= n - 1
         assert abs(held_out - fraction * n) <= 1
-    assert all(np.array_equal(a, b) for a, b in zip((train, val), stratified_holdout(labels, fraction, seed), strict=True))
+    again = stratified_holdout(labels, fraction, seed)
+    assert np.array_equal(train, again[0])
+    assert np.array_equal(val, again[1])
 
 
 def test_seeds_and_purposes_choose_differently() -> None:
@@ -101,3 +110,23 @@ def test_the_best_draw_of_blocks_matches_the_whole() -> None:
 def test_a_draw_that_keeps_every_class_on_both_sides_is_preferred() -> None:
     counts = np.array([[90, 0], [90, 0], [5, 1], [5, 1]])
     assert len({2, 3} & set(best_block_draw(counts, 0.5, 50, seed=0).tolist())) == 1
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 40))
+def test_blocks_cover_an_image_once(height: int, width: int, block: int) -> None:
+    covered = np.zeros((height, width), dtype=int)
+    for top, left, bottom, right in blocks_of(height, width, block):
+        covered[top:bottom, left:right] += 1
+    assert (covered == 1).all()
+
+
+@given(st.integers(0, 50), st.integers(0, 50), st.integers(1, 20), st.integers(0, 20))
+def test_tiles_lie_inside_their_block_without_overlap(height: int, width: int, tile: int, inset: int) -> None:
+    covered = np.zeros((height, width), dtype=int)
+    tiles = tiles_in((0, 0, height, width), tile, inset)
+    for top, left, bottom, right in tiles:
+        assert (bottom - top, right - left) == (tile, tile)
+        assert min(top, left, height - bottom, width - right) >= inset
+        covered[top:bottom, left:right] += 1
+    assert covered.max(initial=0) <= 1
+    assert len(tiles) == max(0, (height - 2 * inset) // tile) * max(0, (width - 2 * inset) // tile)

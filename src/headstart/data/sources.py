@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from headstart.data import bluemarble
 from headstart.data.csv_source import lists_images, read_csv
 from headstart.data.folders import (
     Found,
@@ -84,11 +85,10 @@ def _open_demo(spec: str, rest: str) -> Source:
     name, _, tile = rest.partition(":")
     if name != "bluemarble" or (tile and not tile.isdecimal()):
         raise DataError(f"There is no {spec}. The embedded data is demo:bluemarble, or demo:bluemarble:TILE in pixels.")
-    from headstart.data import bluemarble
-
-    folder = bluemarble.cached_bluemarble(int(tile) if tile else bluemarble.DEFAULT_TILE_SIZE)
-    opened = open_source(str(folder))
-    return replace(opened, spec=spec, kind="demo", split=bluemarble.SPLIT_WORDS)
+    tile_size = int(tile) if tile else bluemarble.DEFAULT_TILE_SIZE
+    opened = open_source(str(bluemarble.cached_bluemarble(tile_size)))
+    description = f"Blue Marble tiles of {tile_size} px with climate groups: {opened.description}"
+    return replace(opened, spec=spec, kind="demo", description=description, split=bluemarble.SPLIT_WORDS)
 
 
 Pair = tuple[Found, Found | None]

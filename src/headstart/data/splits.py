@@ -84,3 +84,29 @@ def best_block_draw(counts: NDArray[np.int64], share: float, draws: int, seed: i
         if best is None or score < best:
             best, chosen = score, blocks
     return np.sort(chosen)
+
+
+Rectangle = tuple[int, int, int, int]
+"""Pixels (top, left, bottom, right), the last two exclusive."""
+
+
+def blocks_of(height: int, width: int, block: int) -> list[Rectangle]:
+    """The blocks of ``block`` pixels that cover an image, row by row; those at the far edges are cut to the image."""
+    return [
+        (top, left, min(top + block, height), min(left + block, width))
+        for top in range(0, height, block)
+        for left in range(0, width, block)
+    ]
+
+
+def tiles_in(block: Rectangle, tile: int, inset: int = 0) -> list[Rectangle]:
+    """The square tiles of ``tile`` pixels that fit into ``block``, row by row, all at least ``inset`` from its edges.
+
+    With an inset above zero no tile touches another block, however the blocks are arranged.
+    """
+    top, left, bottom, right = block
+    return [
+        (y, x, y + tile, x + tile)
+        for y in range(top + inset, bottom - inset - tile + 1, tile)
+        for x in range(left + inset, right - inset - tile + 1, tile)
+    ]
