@@ -3,6 +3,8 @@
 import csv
 import importlib.metadata
 import multiprocessing
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -236,6 +238,24 @@ def test_a_make_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(OSError, match="No space"):
         make_bluemarble(tmp_path / "new", 128)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_make_leaves_no_half_set(tmp_path: Path) -> None:
+    folder = tmp_path / "bluemarble-48-v1"
+    maker = multiprocessing.get_context("spawn").Process(target=make_bluemarble, args=(folder, 48))
+    maker.start()
+    end = time.monotonic() + 60
+    while not list(tmp_path.glob(".bluemarble-48*/train/*.png")) and time.monotonic() < end:
+        time.sleep(0.002)
+    maker.kill()
+    maker.join(60)
+    assert not folder.exists()
+    left = list(tmp_path.iterdir())
+    assert len(left) == 1, "killed while it was writing"
+    os.utime(left[0], (0, 0))
+    make_bluemarble(folder, 48)
+    assert list(tmp_path.iterdir()) == [folder], "a day later the rest is cleared"
+    assert len(list((folder / "train").iterdir())) == len(open_source(str(folder)).train)
 
 
 @pytest.mark.parametrize("tile_size", [8, 256])
