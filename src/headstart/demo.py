@@ -11,6 +11,7 @@ from headstart.study.execute import run_study
 logger = logging.getLogger(__name__)
 
 FULL_MINUTES = 15.0
+TILE_SIZE = 48
 PRETRAIN_SHARE = 0.14
 STEPS_AT_FULL_BUDGET = 100
 
@@ -22,10 +23,10 @@ def study_config(out: Path, minutes: float) -> StudyConfig:
     processor cores, the same number for every setting and label fraction.
     """
     return StudyConfig(
-        data="demo:bluemarble",
+        data=f"demo:bluemarble:{TILE_SIZE}",
         out=out,
         backbone="tf_efficientnet_lite0",
-        image_size=64,
+        image_size=TILE_SIZE,
         starts=("scratch", "supervised", "ssl", "ssl+supervised"),
         seeds=3,
         label_fractions=(0.1, 1.0),

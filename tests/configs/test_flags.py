@@ -34,7 +34,9 @@ def test_a_flag_can_be_negated_and_none_means_none() -> None:
 
 
 def test_all_mistakes_of_all_kinds_are_told_at_once() -> None:
-    words = "stray --dta x --epochs many --optim.lr fast --batch-size 10 --accumulate 3 --resume --overwrite --no-epochs"
+    words = (
+        "stray --dta x --epochs many --optim.lr fast --batch-size 10 --accumulate 3 --resume --overwrite --no-epochs"
+    )
     with pytest.raises(ConfigError) as caught:
         pretrain_config(*words.split())
     text = "\n".join(caught.value.problems)

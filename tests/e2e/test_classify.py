@@ -96,7 +96,9 @@ def test_one_seed_repeats_and_another_differs(gratings: Path, tmp_path: Path) ->
     assert any(not torch.equal(a[key], c[key]) for key in a)
 
 
-def test_class_folders_without_a_validation_side_get_the_same_one_for_every_seed(gratings: Path, tmp_path: Path) -> None:
+def test_class_folders_without_a_validation_side_get_the_same_one_for_every_seed(
+    gratings: Path, tmp_path: Path
+) -> None:
     results = [classify(config(gratings / "train", tmp_path / str(s), seed=s, epochs=1)) for s in (0, 1)]
     assert [(r.n_train, r.n_val) for r in results] == [(48, 12)] * 2
     prints = {json.loads((tmp_path / str(s) / "data.json").read_text())["fingerprint"] for s in (0, 1)}

@@ -82,7 +82,9 @@ def test_the_export_is_the_start_of_another_backbone(flat_images: Path, tmp_path
     report = load_start(backbone, f"ssl={tmp_path / 'run'}")
     assert report is not None
     assert report.share == 1.0
-    assert all(torch.equal(value, backbone.network.state_dict()[key]) for key, value in weights(tmp_path / "run").items())
+    assert all(
+        torch.equal(value, backbone.network.state_dict()[key]) for key, value in weights(tmp_path / "run").items()
+    )
 
 
 def test_labels_give_a_knn_probe_before_and_while_training(gratings: Path, tmp_path: Path) -> None:
@@ -138,7 +140,9 @@ def test_blank_images_are_warned_about_before_training(tmp_path: Path) -> None:
 def test_a_collapsed_run_stops_and_says_why(flat_images: Path, tmp_path: Path) -> None:
     """Weight decay that leaves nothing of the weights: every image ends as the same vector."""
     ruin = OptimConfig(name="sgd", lr=1.0, momentum=0.0, weight_decay=1.0)
-    result = pretrain(config(flat_images, tmp_path / "run", epochs=30, optim=ruin, watch=WatchConfig(looks=30, images=32)))
+    result = pretrain(
+        config(flat_images, tmp_path / "run", epochs=30, optim=ruin, watch=WatchConfig(looks=30, images=32))
+    )
     assert result.status == "collapsed"
     assert "nearly the same vector" in str(result.reason)
     assert result.steps < 90
@@ -206,7 +210,16 @@ def test_two_processes_give_the_losses_of_one(flat_images: Path, tmp_path: Path)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     one, two = tmp_path / "one", tmp_path / "two"
     subprocess.run(command(*words, "--out", str(one)), env=environment, check=True, capture_output=True)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "headstart"]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "headstart",
+    ]
     done = subprocess.run([*torchrun, *words, "--out", str(two)], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(losses(one)) == len(losses(two)) == 21

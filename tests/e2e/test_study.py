@@ -25,7 +25,10 @@ def done(gratings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_setting_fraction_and_seed_was_run(done: Path) -> None:
     result = StudyResult.model_validate_json((done / "result.json").read_text())
     assert {(row.setting, row.label_fraction) for row in result.rows} == {
-        (f"{start}/{trained}", fraction) for start in SETTINGS for trained in ("full", "frozen") for fraction in (0.2, 1.0)
+        (f"{start}/{trained}", fraction)
+        for start in SETTINGS
+        for trained in ("full", "frozen")
+        for fraction in (0.2, 1.0)
     }
     assert all(row.seeds == [0, 1] and row.ci95 is not None for row in result.rows)
     assert {row.setting: row.letter for row in result.rows} == {

@@ -70,4 +70,6 @@ def test_loss_and_one_training_step_agree(pair: tuple[Byol, BYOL, Tensor]) -> No
 
 def same(ours: nn.Module, theirs: nn.Module) -> None:
     for name, value in ours.state_dict().items():
-        torch.testing.assert_close(value, theirs.state_dict()[name], rtol=0, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(
+            value, theirs.state_dict()[name], rtol=0, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}"
+        )

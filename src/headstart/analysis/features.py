@@ -8,8 +8,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from headstart.data.loaders import ViewsDataset, plain_batches
 from headstart.data.imageset import ImageSet
+from headstart.data.loaders import ViewsDataset, plain_batches
 from headstart.data.views import View
 
 BATCH = 64

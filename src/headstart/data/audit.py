@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from headstart.data.imageset import ImageSet
 from headstart.data.loaders import read_chw
 from headstart.data.seeds import derive
 from headstart.data.sheets import pair_sheet
-from headstart.data.imageset import ImageSet
 from headstart.data.views import View
 from headstart.results import ViewsAudit
 

@@ -117,5 +117,3 @@ def read_class_folders(root: Path) -> Found:
             f"needed. Write folder:{root} to read the images without labels."
         )
     return Found(root, names, labels, "class folders", f"class folders in {root}")
-
-

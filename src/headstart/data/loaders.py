@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from headstart.data.decode import decode
-from headstart.data.seeds import derive
 from headstart.data.imageset import ImageSet
+from headstart.data.seeds import derive
 from headstart.data.views import View
 
 Item = tuple[int, int]
@@ -100,8 +100,14 @@ def read_chw(images: ImageSet, index: int) -> Tensor:
 
 
 def worker_count(workers: int | Literal["auto"]) -> int:
-    """Loader processes: as asked, or one for each processor core beyond the first, up to 8."""
-    return min(8, max(0, (os.cpu_count() or 1) - 1)) if workers == "auto" else workers
+    """Loader processes: as asked; or one for each core up to 8 beside an accelerator, one for each four cores without.
+
+    A processor that also trains has no core to spare: on two cores a worker process made training slower.
+    """
+    if workers != "auto":
+        return workers
+    cores = os.cpu_count() or 1
+    return min(8, cores if torch.cuda.is_available() else cores // 4)
 
 
 def training_loader(dataset: ViewsDataset, batches: MicroBatches, workers: int) -> DataLoader[Any]:

@@ -4,16 +4,17 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from headstart.analysis.store import Store
 from headstart.analysis.tsne import tsne_run
 from headstart.configs.classify import ClassifyConfig
 from headstart.configs.pretrain import PretrainConfig
 from headstart.configs.starts import parse_start
 from headstart.configs.study import StudyConfig
-from headstart.data.decode import check_images
 from headstart.data.loaders import worker_count
 from headstart.data.sheets import sample_sheet
 from headstart.data.sources import data_facts, labelled_split, open_source
@@ -28,6 +29,9 @@ from headstart.tasks.pretrain import pretrain
 from headstart.training.rundir import read_config, write_config
 
 logger = logging.getLogger(__name__)
+
+# What every run of a study would say again; how weights were loaded is said once for each start.
+REPEATED_WORDS = ("headstart.tasks", "headstart.training", "headstart.models")
 
 
 def run_study(config: StudyConfig) -> StudyResult:
@@ -45,9 +49,10 @@ def run_study(config: StudyConfig) -> StudyResult:
         raise ConfigError(*problems)
     planned = plan(config)
     open_study(config)
-    facts = describe_data(config)
+    store = Store(shared=True)
+    facts = describe_data(config, store)
     pretrained = {start: pretrain_start(config, start) for start in bare_starts(planned)}
-    results, left_out = run_all(config, planned, pretrained)
+    results, left_out = run_all(config, planned, pretrained, store)
     if not results:
         raise RunError("No run of the study came to a result:\n  " + "\n  ".join(left_out))
     result = conclude(config, facts, results, pretrained, left_out, time.monotonic() - began)
@@ -66,14 +71,14 @@ def open_study(config: StudyConfig) -> None:
     write_config(config.out, config, "study")
 
 
-def describe_data(config: StudyConfig) -> DataFacts:
+def describe_data(config: StudyConfig, store: Store) -> DataFacts:
     """Write data.json and the sheet of sample images. DataError when the source has no labels to study."""
     source = open_source(config.data)
     logger.info("%s", source.description)
     offered_train, offered_val, words = labelled_split(source)
     quarantine, workers = config.out / "quarantine.csv", worker_count(config.workers)
-    train = check_images(offered_train, quarantine, config.strict, workers)
-    val = check_images(offered_val, quarantine, config.strict, workers)
+    train = store.decodable(offered_train, quarantine, config.strict, workers)
+    val = store.decodable(offered_val, quarantine, config.strict, workers)
     quarantined = len(offered_train) + len(offered_val) - len(train) - len(val)
     facts = data_facts(source, train, val, words, quarantined=quarantined)
     facts.save(config.out / "data.json")
@@ -122,15 +127,19 @@ def shared_settings(config: StudyConfig) -> dict[str, Any]:
 
 
 def run_all(
-    config: StudyConfig, planned: Sequence[PlannedRun], pretrained: dict[str, PretrainedStart]
+    config: StudyConfig, planned: Sequence[PlannedRun], pretrained: dict[str, PretrainedStart], store: Store
 ) -> tuple[list[ClassifyResult], list[str]]:
     """The results of all planned runs, finished ones read back; and a line for each run that came to none."""
     results: list[ClassifyResult] = []
     left_out: list[str] = []
+    told: set[str] = set()
     for i, run in enumerate(planned, 1):
         name = f"{run.setting} with {run.label_fraction:.0%} of the labels, seed {run.seed}"
+        quiet = REPEATED_WORDS if run.start in told else REPEATED_WORDS[:2]
+        told.add(run.start)
         try:
-            result = classify(run_config(config, run, pretrained))
+            with quietly(*quiet):
+                result = classify(run_config(config, run, pretrained), store)
         except TrainingStopped as stopped:
             left_out.append(f"{name}: {stopped}")
             continue
@@ -143,6 +152,19 @@ def run_all(
             )
         )
     return results, left_out
+
+
+@contextmanager
+def quietly(*names: str) -> Iterator[None]:
+    """Let these loggers speak up with warnings only."""
+    levels = {name: logging.getLogger(name).level for name in names}
+    try:
+        for name in names:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def run_config(config: StudyConfig, run: PlannedRun, pretrained: dict[str, PretrainedStart]) -> ClassifyConfig:

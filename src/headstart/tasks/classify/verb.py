@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from headstart.analysis.confusion import accuracy, balanced_accuracy, confusion
 from headstart.analysis.features import save_features
+from headstart.analysis.store import Store
 from headstart.configs.classify import ClassifyConfig
 from headstart.configs.starts import seed_letter, setting_name
-from headstart.data.decode import check_images
 from headstart.data.loaders import worker_count
 from headstart.data.sources import data_facts, labelled_split, open_source
 from headstart.data.splits import stratified_fraction
@@ -57,9 +57,10 @@ class Classification:
         return Look({"val": {"accuracy": score, "balanced_accuracy": balanced_accuracy(counts)}}, score)
 
 
-def classify(config: ClassifyConfig) -> ClassifyResult:
+def classify(config: ClassifyConfig, store: Store | None = None) -> ClassifyResult:
     """Train a classifier in one setting and write the run directory ``config.out`` (see docs/architecture.md).
 
+    ``store`` holds what a study's runs share; with it, a frozen setting computes features for all training images.
     The accuracy is that of the last epoch, not of the best. Raises ConfigError, DataError, WeightsError, RunError, or
     TrainingStopped when the loss is no longer a number.
     """
@@ -68,12 +69,13 @@ def classify(config: ClassifyConfig) -> ClassifyResult:
     if session.finished:
         logger.info("%s is finished; nothing to resume.", config.out)
         return ClassifyResult.model_validate_json(session.run.result.read_text(encoding="utf-8"))
-    data = read_data(session, config)
+    store = store or Store()
+    data = read_data(session, config, store)
     backbone = build_backbone(config.backbone, config.image_size)
     weights = load_start(backbone, config.start, config.allow_partial_weights)
     backbone.mean, backbone.std = normalisation(config.views, backbone.mean, backbone.std)
     kind = Frozen if config.frozen else Full
-    way: Way = kind(session, config, backbone, data)
+    way: Way = kind(session, config, backbone, data, store)
     job = Job(
         module=way.module,
         n_images=way.n_images,
@@ -93,22 +95,22 @@ def classify(config: ClassifyConfig) -> ClassifyResult:
     return result
 
 
-def read_data(session: Session, config: ClassifyConfig) -> LabelledData:
+def read_data(session: Session, config: ClassifyConfig, store: Store) -> LabelledData:
     """Open the source, split it, leave out what does not decode, draw the label fraction, and write data.json."""
     source = open_source(config.data)
     logger.info("%s", source.description)
     offered_train, offered_val, words = labelled_split(source)
     workers = worker_count(config.workers)
     with session.fabric.rank_zero_first():
-        train = check_images(offered_train, session.run.quarantine, config.strict, workers)
-        val = check_images(offered_val, session.run.quarantine, config.strict, workers)
+        train = store.decodable(offered_train, session.run.quarantine, config.strict, workers)
+        val = store.decodable(offered_val, session.run.quarantine, config.strict, workers)
     quarantined = len(offered_train) + len(offered_val) - len(train) - len(val)
     if session.first:
         data_facts(source, train, val, words, quarantined=quarantined).save(config.out / "data.json")
     assert train.labels is not None
-    chosen = train.subset(stratified_fraction(np.array(train.labels), config.label_fraction, config.seed))
+    chosen = stratified_fraction(np.array(train.labels), config.label_fraction, config.seed)
     logger.info("%d labelled training images (%s), %d validation images.", len(chosen), words, len(val))
-    return LabelledData(chosen, val, source.classes, quarantined)
+    return LabelledData(train, chosen, val, source.classes, quarantined)
 
 
 def evaluate(way: Way, module: nn.Module, data: LabelledData) -> np.ndarray:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.analysis.features import extract, features_of_views
+from headstart.analysis.store import Store
 from headstart.configs.classify import ClassifyConfig
 from headstart.data.imageset import ImageSet
 from headstart.data.loaders import Batching, MicroBatches, ViewsDataset, training_loader, worker_count
@@ -26,12 +27,18 @@ from headstart.training.session import Session
 
 @dataclass(frozen=True)
 class LabelledData:
-    """Images that decode, with labels: the chosen fraction for training, all for validation."""
+    """Images that decode, with labels: a pool and the indices chosen from it for training; all for validation."""
 
-    train: ImageSet
+    pool: ImageSet
+    chosen: np.ndarray
     val: ImageSet
     classes: tuple[str, ...]
     quarantined: int
+
+    @property
+    def train(self) -> ImageSet:
+        """The chosen images of the pool."""
+        return self.pool.subset(self.chosen)
 
 
 class Way(Protocol):
@@ -58,7 +65,9 @@ class Way(Protocol):
 class Full:
     """Everything is trained, on augmented images."""
 
-    def __init__(self, session: Session, config: ClassifyConfig, backbone: Backbone, data: LabelledData) -> None:
+    def __init__(
+        self, session: Session, config: ClassifyConfig, backbone: Backbone, data: LabelledData, store: Store
+    ) -> None:
         self.session, self.config = session, config
         self.train, self.val = data.train, data.val
         self.module: nn.Module = Classifier(backbone, len(data.classes))
@@ -84,13 +93,22 @@ class Full:
 class Frozen:
     """A linear layer is trained on features that were computed once; the backbone never changes."""
 
-    def __init__(self, session: Session, config: ClassifyConfig, backbone: Backbone, data: LabelledData) -> None:
+    def __init__(
+        self, session: Session, config: ClassifyConfig, backbone: Backbone, data: LabelledData, store: Store
+    ) -> None:
         self.session = session
         workers, fabric = worker_count(config.workers), session.fabric
         freeze(backbone.to(fabric.device))
         plain = plain_view(config.views, config.image_size, backbone.mean, backbone.std)
-        self.plain_train = torch.from_numpy(extract(backbone, data.train, plain, workers, fabric))
-        self.val = torch.from_numpy(extract(backbone, data.val, plain, workers, fabric))
+
+        def features_of(images: ImageSet) -> Tensor:
+            how = f"{config.image_size} {backbone.mean} {backbone.std} {session.precision}"
+            known = store.features_of(backbone, how, images, lambda: extract(backbone, images, plain, workers, fabric))
+            return torch.from_numpy(known)
+
+        whole = store.shared  # all runs of a study can use what was computed for the whole pool
+        self.plain_train = features_of(data.pool)[data.chosen] if whole else features_of(data.train)
+        self.val = features_of(data.val)
         self.features, self.labels = self.plain_train, torch.tensor(data.train.labels)
         if config.frozen_views:
             views = build_views(config.views, config.image_size, backbone.mean, backbone.std, config.frozen_views)

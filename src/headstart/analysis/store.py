@@ -1,0 +1,51 @@
+"""What the runs of one study share, so that it is done once: checked images, and features of frozen backbones."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from headstart.data.decode import check_images
+from headstart.data.imageset import ImageSet
+from headstart.models.backbones import Backbone
+
+FeatureKey = tuple[str, str, ImageSet]
+
+
+@dataclass
+class Store:
+    """Kept in memory for the length of a command; ``shared`` where several runs use it.
+
+    Features are found by the content of the weights, the view and the images, never by a name: two runs share them
+    only where they would compute the same.
+    """
+
+    shared: bool = False
+    checked: dict[ImageSet, ImageSet] = field(default_factory=dict)
+    features: dict[FeatureKey, np.ndarray] = field(default_factory=dict)
+
+    def decodable(self, images: ImageSet, quarantine: Path, strict: bool, workers: int) -> ImageSet:
+        """``check_images``, once for each set. The first run's quarantine file lists what is left out."""
+        if images not in self.checked:
+            self.checked[images] = check_images(images, quarantine, strict, workers)
+        return self.checked[images]
+
+    def features_of(
+        self, backbone: Backbone, view: str, images: ImageSet, compute: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """float32 (n, d) features of ``images`` under ``view`` (its description), computed where not yet known."""
+        key = (digest(backbone), view, images.unlabelled())
+        if key not in self.features:
+            self.features[key] = compute()
+        return self.features[key]
+
+
+def digest(backbone: Backbone) -> str:
+    """SHA-256 over the names and values of all parameters and buffers."""
+    total = hashlib.sha256()
+    for name, tensor in backbone.state_dict().items():
+        total.update(name.encode())
+        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
