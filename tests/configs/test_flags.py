@@ -17,7 +17,8 @@ def pretrain_config(*words: str) -> PretrainConfig:
 
 def test_flags_win_over_the_recipe_and_the_recipe_over_the_defaults() -> None:
     config = pretrain_config(
-        *"--data d --out o --recipe seed_byol --epochs 3 --optim.lr=1e-4 --views.crop-scale 0.5 0.9 --resume --json".split()
+        *["--data", "d", "--out", "o", "--recipe", "seed_byol", "--epochs", "3", "--optim.lr=1e-4"],
+        *["--views.crop-scale", "0.5", "0.9", "--resume", "--json"],
     )
     assert (config.epochs, config.optim.lr, config.views.crop_scale) == (3, 1e-4, (0.5, 0.9))
     assert (config.batch_size, config.optim.name, config.views.style) == (32, "adam", "trivial")
@@ -27,7 +28,9 @@ def test_flags_win_over_the_recipe_and_the_recipe_over_the_defaults() -> None:
 
 
 def test_a_flag_can_be_negated_and_none_means_none() -> None:
-    config = pretrain_config(*"--data d --out o --no-resume --budget-minutes none --workers 2".split())
+    config = pretrain_config(
+        *["--data", "d", "--out", "o", "--no-resume", "--budget-minutes", "none", "--workers", "2"]
+    )
     assert not config.resume
     assert config.budget_minutes is None
     assert config.workers == 2

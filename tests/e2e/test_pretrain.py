@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,10 +22,10 @@ from headstart.models.backbones import build_backbone
 from headstart.models.weights import load_start
 from headstart.tasks.pretrain import pretrain
 
-FLAGS = (
-    "--image-size 32 --batch-size 8 --epochs 7 --precision fp32 --workers 0 "
-    "--byol.hidden-size 32 --byol.projection-size 16 --watch.looks 3 --watch.images 32"
-).split()
+FLAGS = shlex.split(
+    "--image-size 32 --batch-size 8 --epochs 7 --precision fp32 --workers 0 --byol.hidden-size 32 "
+    "--byol.projection-size 16 --watch.looks 3 --watch.images 32"
+)
 
 
 def config(data: Path, out: Path, **changes: Any) -> PretrainConfig:

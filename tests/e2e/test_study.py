@@ -1,6 +1,7 @@
 """A whole small study through the command line: from images to a verdict and a page."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,10 @@ from headstart.cli import main
 from headstart.results import StudyResult
 
 SETTINGS = ("scratch", "ssl")
-WORDS = (
+WORDS = shlex.split(
     "--backbone test_resnet --image-size 32 --seeds 2 --label-fractions 0.2 1.0 --epochs 1 --min-steps 8 "
     "--pretrain-epochs 1 --precision fp32 --workers 0 --starts scratch ssl"
-).split()
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Our BYOL against byol-pytorch 0.9: the same weights and views give the same loss and the same weights after a step."""
+"""Our BYOL against byol-pytorch 0.9: same weights and views, same loss, same weights after a step."""
 
 import copy
 
