@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import statistics
 import time
 from collections.abc import Iterable
 
@@ -12,20 +13,22 @@ from headstart.training.state import TrainState
 
 logger = logging.getLogger(__name__)
 
-TIMED_STEPS = 6
+TIMED_STEPS = 7
 UNTIMED_STEPS = 2
 RESERVE = 0.15
 
 
 def seconds_per_step(task: Task, state: TrainState, plan: Plan, batches: Iterable[Batch], fabric: Fabric) -> float:
-    """Mean seconds of an optimiser step with its loading; ``state`` is spent on it."""
+    """Median seconds of an optimiser step with its loading, so that one disturbed step does not count; ``state`` is
+    spent on it.
+    """
     micro_batches = iter(batches)
+    ends = []
     for step in range(UNTIMED_STEPS + TIMED_STEPS):
-        if step == UNTIMED_STEPS:
-            began = time.monotonic()
         optimise(task, state, plan, list(itertools.islice(micro_batches, plan.accumulate)), fabric)
         task.after_step(state.module, step)
-    return (time.monotonic() - began) / TIMED_STEPS
+        ends.append(time.monotonic())
+    return statistics.median(after - before for before, after in itertools.pairwise(ends[UNTIMED_STEPS - 1 :]))
 
 
 def epochs_in(minutes: float, step_seconds: float, steps_per_epoch: int) -> int:
