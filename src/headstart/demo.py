@@ -1,45 +1,88 @@
 """The embedded study: how much of a head start do the unlabelled tiles of the Blue Marble give?"""
 
+import itertools
 import logging
+import statistics
+import time
 from pathlib import Path
 
+import torch
+from torch.nn import functional
+
 from headstart.configs.study import DemoConfig, StudyConfig
+from headstart.models.backbones import build_backbone
+from headstart.models.classifier import Classifier
 from headstart.report.render import write_report
 from headstart.results import StudyResult
 from headstart.study.execute import run_study
+from headstart.training.rundir import read_config
 
 logger = logging.getLogger(__name__)
 
-FULL_MINUTES = 15.0
-TILE_SIZE = 48
-PRETRAIN_SHARE = 0.14
-STEPS_AT_FULL_BUDGET = 100
-
-
-def study_config(out: Path, minutes: float) -> StudyConfig:
-    """The demo's study with budgets scaled to ``minutes``: settings A to E, scratch/frozen and ssl+supervised.
-
-    Each of the two pre-trainings gets 14 % of the time; a classifier gets as many steps as fit into the rest on two
-    processor cores, the same number for every setting and label fraction.
-    """
-    return StudyConfig(
-        data=f"demo:bluemarble:{TILE_SIZE}",
-        out=out,
-        backbone="tf_efficientnet_lite0",
-        image_size=TILE_SIZE,
-        starts=("scratch", "supervised", "ssl", "ssl+supervised"),
-        seeds=3,
-        label_fractions=(0.1, 1.0),
-        epochs=1,
-        min_steps=max(10, round(STEPS_AT_FULL_BUDGET * minutes / FULL_MINUTES)),
-        pretrain_minutes=PRETRAIN_SHARE * minutes,
-    )
+BACKBONE, IMAGE_SIZE, BATCH = "tf_efficientnet_lite0", 64, 32
+STARTS = ("scratch", "supervised", "ssl", "ssl+supervised")
+SEEDS, LABEL_FRACTIONS = 3, (0.1, 1.0)
+PRETRAIN_SHARE = 0.13
+"""Share of the time for each of the two pre-trainings."""
+CLASSIFIER_SHARE = 0.5
+"""Share of the time for the fully trained classifiers; the rest is for loading, frozen settings and the page."""
+MOST_STEPS, FEWEST_STEPS = 100, 10
 
 
 def run_demo(config: DemoConfig) -> StudyResult:
     """Run the study, or what is left of it, and write report.html beside it. MissingExtraError without the extra."""
-    logger.info("The demo takes about %g minutes on two processor cores.", config.minutes)
-    result = run_study(study_config(config.out, config.minutes))
-    page = write_report(config.out)
-    logger.info("Report: %s", page)
+    logger.info("The demo is made to take at most %g minutes on two processor cores.", config.minutes)
+    result = run_study(study_config(config))
+    write_report(config.out)
     return result
+
+
+def study_config(config: DemoConfig) -> StudyConfig:
+    """The demo's study: settings A to E, scratch/frozen and ssl+supervised, with budgets scaled to the minutes.
+
+    Every classifier gets the same number of steps, whatever its setting and label fraction: as many as fit on this
+    machine, 100 at most. A demo that is taken up again keeps the number it began with.
+    """
+    if (config.out / "config.json").is_file():
+        steps = int(read_config(config.out)["config"]["min_steps"])
+    else:
+        steps = steps_that_fit(60 * config.minutes * CLASSIFIER_SHARE, classifier_step_seconds())
+    return demo_study(config.out, config.minutes, steps)
+
+
+def demo_study(out: Path, minutes: float, steps: int) -> StudyConfig:
+    """The study config for a budget of ``minutes`` and ``steps`` for each classifier."""
+    return StudyConfig(
+        data=f"demo:bluemarble:{IMAGE_SIZE}",
+        out=out,
+        backbone=BACKBONE,
+        image_size=IMAGE_SIZE,
+        starts=STARTS,
+        seeds=SEEDS,
+        label_fractions=LABEL_FRACTIONS,
+        epochs=1,
+        min_steps=steps,
+        pretrain_minutes=PRETRAIN_SHARE * minutes,
+    )
+
+
+def steps_that_fit(seconds: float, step_seconds: float) -> int:
+    """Steps for each fully trained classifier, so that all of them together take ``seconds``."""
+    classifiers = len(STARTS) * SEEDS * len(LABEL_FRACTIONS)
+    steps = int(seconds / classifiers / step_seconds)
+    logger.info("A classifier's step takes %.2f s here.", step_seconds)
+    return max(FEWEST_STEPS, min(MOST_STEPS, steps))
+
+
+def classifier_step_seconds() -> float:
+    """Median seconds of one training step of the demo's classifier on this machine, on random images."""
+    model = Classifier(build_backbone(BACKBONE, IMAGE_SIZE), 5).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters())
+    images, labels = torch.randn(BATCH, 3, IMAGE_SIZE, IMAGE_SIZE), torch.zeros(BATCH, dtype=torch.long)
+    ends = []
+    for _ in range(8):
+        functional.cross_entropy(model(images.contiguous(memory_format=torch.channels_last)), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        ends.append(time.monotonic())
+    return statistics.median(after - before for before, after in itertools.pairwise(ends[2:]))
