@@ -6,8 +6,10 @@ from headstart.report.facts import Confusion
 from headstart.report.figures import (
     CARD,
     COLOURS,
+    INK,
     MOST_POINTS,
     RULE,
+    SOFT,
     SYMBOLS,
     Figure,
     Spec,
@@ -30,6 +32,7 @@ SYMBOL_PATHS = {
     "star": "M0,-6L1.6,-2L5.8,-1.9L2.5,0.8L3.6,5L0,2.6L-3.6,5L-2.5,0.8L-5.8,-1.9L-1.6,-2Z",
 }
 """The same symbols as SVG paths within 12 x 12 pixels, for the legend."""
+HEAT = "var(--heat)"
 MOST_NUMBERED = 10
 MOST_TICKS = 40
 
@@ -93,12 +96,14 @@ def tsne_figure(
         "mirror": True,
         "ticks": "",
         "fixedrange": False,
+        "automargin": False,
     }
     drawn = layout(
         None,
         axis(**bare, linecolor=RULE),
         axis(**bare, scaleanchor="x"),
         dragmode="pan",
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": SOFT, "activecolor": INK},
         margin={"l": 2, "r": 2, "t": 2, "b": 2},
     )
     title = f"After epoch {picture.epoch}"
@@ -109,6 +114,7 @@ def tsne_figure(
 def confusion_figure(confusion: Confusion) -> Figure:
     """Share of each true class that was given each class; counts are written in up to ten classes."""
     size = len(confusion.classes)
+    gap = 1 if size <= MOST_TICKS else 0
     totals = [sum(row) for row in confusion.counts]
     shares = [[n / total if total else None for n in row] for row, total in zip(confusion.counts, totals, strict=True)]
     hover = [
@@ -123,26 +129,35 @@ def confusion_figure(confusion: Confusion) -> Figure:
         "type": "heatmap",
         "z": [[None if share is None else round(share, 4) for share in row] for row in shares],
         "zmin": 0,
-        "zmax": 1,
-        "colorscale": [[0, CARD], [1, COLOURS[0]]],
+        "zmax": 1 if size <= MOST_NUMBERED else largest_share(confusion) or 1,
+        "colorscale": [[0, CARD], [1, HEAT if size <= MOST_NUMBERED else COLOURS[0]]],
         "showscale": False,
-        "xgap": 1,
-        "ygap": 1,
+        "xgap": gap,
+        "ygap": gap,
         "hovertext": hover,
         "hoverinfo": "text",
     }
     if size <= MOST_NUMBERED:
-        heat |= {"text": [[str(n) for n in row] for row in confusion.counts], "texttemplate": "%{text}"}
+        heat |= {
+            "text": [[str(n) for n in row] for row in confusion.counts],
+            "texttemplate": "%{text}",
+            "textfont": {"color": INK},
+        }
     longest = 16 if size <= MOST_NUMBERED else 10
     names: Spec = {"tickvals": list(range(size)), "ticktext": [clipped(name, longest) for name in confusion.classes]}
     ticks: Spec = {**names, "tickfont": {"size": 11 if size <= MOST_NUMBERED else 9}, "showgrid": False}
     if size > MOST_TICKS:
-        ticks = {"showticklabels": False, "showgrid": False}
+        ticks = {"showticklabels": False, "showgrid": False, "ticks": ""}
     drawn = layout(None, axis("class given", tickangle=-45, **ticks), axis("true class", autorange="reversed", **ticks))
     summary = (
         f"Confusion matrix of {confusion.setting} over {size} classes; the most frequent mistakes are listed beside it"
     )
     return Figure("confusion", "Confusion matrix", summary, [heat], drawn, square=True)
+
+
+def largest_share(confusion: Confusion) -> float:
+    """The largest share of a true class that was given one class."""
+    return max((max(row) / sum(row) for row in confusion.counts if sum(row)), default=0.0)
 
 
 def worst_confusions(confusion: Confusion, most: int = 5) -> list[tuple[str, str, int, int]]:

@@ -249,9 +249,7 @@ def pretrain_curves(pretrains: Sequence[PretrainFacts], colours: Mapping[str, st
     figures = [
         curve_figure("pretrain-loss", "BYOL loss", gather(("train", "loss"))),
         curve_figure("pretrain-knn", "kNN accuracy, %", gather(("watch", "knn")), scale=100),
-        curve_figure(
-            "pretrain-std", "Spread of features (solid) and projections (dotted)", spreads, rangemode="tozero"
-        ),
+        curve_figure("pretrain-std", "Spread", spreads, rangemode="tozero"),
         curve_figure("pretrain-rank", "Effective rank", gather(("watch", "effective_rank")), rangemode="tozero"),
         curve_figure("pretrain-lr", "Learning rate", gather(("train", "lr")), rangemode="tozero"),
         curve_figure("pretrain-tau", "Momentum \u03c4 of the target", gather(("train", "tau"))),
@@ -263,10 +261,12 @@ def pretrain_curves(pretrains: Sequence[PretrainFacts], colours: Mapping[str, st
 
 
 def classify_curves(curves: Curves) -> list[Figure]:
-    """Whatever a classification run has measured over its steps."""
-    lines = {key: curve for key, curve in curves.items() if len(curve.steps) > 1}
-    figures = [
-        curve_figure(f"classify-{i}-{name}", f"{split}: {name}".replace("_", " "), [(name, COLOURS[0], "solid", curve)])
-        for i, ((split, name), curve) in enumerate(sorted(lines.items()))
-    ]
+    """Whatever a classification run has measured over its steps; shares in per cent."""
+    splits, names = {"train": "Training", "val": "Validation"}, {"lr": "learning rate"}
+    figures = []
+    for i, ((split, name), curve) in enumerate(sorted(curves.items())):
+        scale, unit = (100, ", %") if "accuracy" in name else (1, "")
+        title = f"{splits.get(split, split)}: {names.get(name, name.replace('_', ' '))}{unit}"
+        line = (names.get(name, name), COLOURS[0], "solid", curve)
+        figures.append(curve_figure(f"classify-{i}-{name}", title, [line], scale=scale))
     return [figure for figure in figures if figure is not None]

@@ -63,6 +63,7 @@ def _study(study: StudyResult, data: DataFacts | None) -> dict[str, Any]:
         "backbone": study.backbone,
         "metric": metric_name(study.metric),
         "seeds_note": one,
+        "intervals": any(row.ci95 is not None for row in study.rows),
         "sampling_note": _sampling_note(study),
         "groups": tables.setting_groups(study),
         "dots": [figures.study_dots(study, fraction) for fraction in fractions],
@@ -138,7 +139,8 @@ def _pretrain_head(run: PretrainFacts) -> dict[str, Any]:
         details.append(f"The kNN accuracy of the features {verb} {change}.")
     else:
         details.append("The images have no labels, so there is no kNN accuracy to tell what the features are worth.")
-    details.append("What it is worth for a task shows in a study: headstart study --starts scratch ssl=RUN.")
+    if result.status == "finished":
+        details.append("What it is worth for a task shows in a study: headstart study --starts scratch ssl=RUN.")
     return {
         "title": f"Pre-training of {result.backbone}",
         "eyebrow": f"headstart pretrain, start {run.start}, recipe {result.recipe}",
@@ -213,6 +215,7 @@ def _mistakes(facts: Facts) -> dict[str, Any]:
     runs = "one run" if confusion.n_seeds == 1 else f"{confusion.n_seeds} runs, their counts added up"
     which = "Of the setting with the highest mean, " if facts.study else "Of "
     note = f"{which}{confusion.setting} with {share_of_labels(confusion.label_fraction)} of the labels: {runs}."
+    is_large = len(confusion.classes) > class_figures.MOST_NUMBERED
     mistakes = [
         {"truth": truth, "given": given, "n": n, "total": total, "share": percent(n / total, 0)}
         for truth, given, n, total in class_figures.worst_confusions(confusion)
@@ -220,7 +223,7 @@ def _mistakes(facts: Facts) -> dict[str, Any]:
     return {
         "confusion": class_figures.confusion_figure(confusion),
         "confusion_note": note,
-        "confusion_hover": len(confusion.classes) > class_figures.MOST_NUMBERED,
+        "confusion_most": percent(class_figures.largest_share(confusion)) if is_large else "",
         "mistakes": mistakes,
     }
 
@@ -228,7 +231,7 @@ def _mistakes(facts: Facts) -> dict[str, Any]:
 def _repeat(facts: Facts) -> dict[str, Any]:
     setup = facts.setup
     if setup is None:
-        return {"command": None}
+        return {"command": []}
     result = facts.study or facts.classify or facts.pretrains[0].result
     machine = [tables.Pair("Time taken", duration(result.seconds))] if result else []
     machine += [tables.Pair(name.capitalize(), str(value)) for name, value in setup.machine.items()]

@@ -171,13 +171,13 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> list[Pair]:
     return pairs
 
 
-def command(setup: Setup) -> str | None:
-    """The command line that gives this config: every flag that differs from its default. None for an unknown verb."""
+def command(setup: Setup) -> list[str]:
+    """The command line that gives this config, every flag that differs from its default a part. Empty: unknown verb."""
     config = CONFIGS.get(setup.verb)
     if config is None or not setup.config:
-        return None
+        return []
     defaults = {pair.name: pair.value for pair in flat(_defaults(config))}
-    words = ["headstart", setup.verb]
+    parts = [["headstart", setup.verb]]
     values = dict(_leaves(setup.config))
     for pair in flat(setup.config):
         if pair.name in {"json_output", "resume", "overwrite"} or defaults.get(pair.name) == pair.value:
@@ -186,12 +186,12 @@ def command(setup: Setup) -> str | None:
         value = values[pair.name]
         if isinstance(value, bool):
             head, dot, last = flag.rpartition(".")
-            words.append(f"--{flag}" if value else f"--{head}{dot}no-{last}")
+            parts.append([f"--{flag}" if value else f"--{head}{dot}no-{last}"])
         elif isinstance(value, list):
-            words += [f"--{flag}", *(str(part) for part in value)]
+            parts.append([f"--{flag}", *(str(part) for part in value)])
         elif value is not None:
-            words += [f"--{flag}", str(value)]
-    return shlex.join(words)
+            parts.append([f"--{flag}", str(value)])
+    return [shlex.join(part) for part in parts]
 
 
 def _defaults(config: type[OutputConfig]) -> dict[str, Any]:

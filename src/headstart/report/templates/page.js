@@ -30,8 +30,10 @@
     return Plotly.react(box, faded(paint(spec.data, style), box.dataset.group), layout, {
       responsive: true,
       displaylogo: false,
-      displayModeBar: spec.mode_bar ? !touch : false,
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoom2d"],
+      showSendToCloud: false,
+      plotlyServerURL: "",
+      displayModeBar: spec.mode_bar && !touch,
+      modeBarButtons: [["toImage", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
       doubleClick: spec.mode_bar ? "reset" : false,
       scrollZoom: false,
     });
@@ -53,7 +55,13 @@
   }
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  addEventListener("beforeprint", () => { root.dataset.theme = "light"; drawAll(); });
-  addEventListener("afterprint", () => { delete root.dataset.theme; drawAll(); });
+  const closed = [...document.querySelectorAll("details:not([open])")];
+  const print = (printing) => {
+    if (printing) root.dataset.theme = "light"; else delete root.dataset.theme;
+    for (const details of closed) details.open = printing;
+    drawAll();
+  };
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
   drawAll();
 })();

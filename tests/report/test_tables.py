@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+from tests.report import synthetic
+
+from headstart.configs.pretrain import PretrainConfig
+from headstart.configs.study import StudyConfig
+from headstart.report import tables
+from headstart.report.facts import Setup
+from headstart.results import LabelSaving
+
+
+def test_differences_are_marked_only_where_the_interval_excludes_zero():
+    assert tables.sign_of((0.001, 0.02)) == "above"
+    assert tables.sign_of((-0.02, -0.001)) == "below"
+    assert tables.sign_of((-0.001, 0.02)) == ""
+    assert tables.sign_of((0.0, 0.02)) == ""
+    assert tables.sign_of(None) == ""
+
+
+def test_the_table_has_every_row_with_its_own_difference():
+    study = synthetic.make_study()
+    groups = tables.setting_groups(study)
+    assert [len(group.rows) for group in groups] == [8, 8]
+    assert "256 images" in groups[0].title
+    baseline, supervised = groups[0].rows[:2]
+    assert baseline.baseline
+    assert baseline.difference == ""
+    found = next(d for d in study.differences if (d.setting, d.label_fraction) == ("supervised/full", 0.1))
+    assert supervised.difference == f"+{found.mean * 100:.1f}"
+    assert supervised.n_seeds == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "fraction", "words"),
+    [("reached", 0.127, "about 12.7"), ("at_most", 0.1, "or fewer"), ("not_reached", None, "does not reach it")],
+)
+def test_label_savings_in_words(status, fraction, words):
+    saving = LabelSaving(setting="ssl/full", target=0.6, status=status, label_fraction=fraction)
+    assert words in tables.saving_sentence(saving).replace("\u202f", " ")
+
+
+def command_of(config, verb: str) -> list[str]:
+    return tables.command(Setup(verb, config.model_dump(mode="json"), {}, {}))
+
+
+def test_the_command_line_has_what_differs_from_the_defaults_and_nothing_else():
+    config = StudyConfig(data="my images", out=Path("o"), seeds=5, strict=True, label_fractions=(0.1, 0.5))
+    assert command_of(config, "study") == [
+        "headstart study", "--out o", "--data 'my images'", "--seeds 5", "--label-fractions 0.1 0.5", "--strict",
+    ]  # fmt: skip
+
+
+def test_nested_settings_are_dotted_flags_and_resuming_is_not_repeated():
+    config = PretrainConfig(data="d", out=Path("o"), resume=True)
+    nested = config.model_copy(update={"optim": config.optim.model_copy(update={"lr": 0.5})})
+    assert command_of(nested, "pretrain") == ["headstart pretrain", "--out o", "--data d", "--optim.lr 0.5"]
+
+
+def test_an_unknown_verb_has_no_command():
+    assert tables.command(Setup("segment", {"data": "d"}, {}, {})) == []
+
+
+def test_flat_names_are_dotted_and_nothing_is_lost():
+    pairs = tables.flat({"a": {"b": [1, 2], "c": None}, "d": True})
+    assert [(pair.name, pair.value) for pair in pairs] == [("a.b", "1 2"), ("a.c", "not set"), ("d", "True")]

@@ -1,0 +1,62 @@
+import math
+
+import pytest
+
+from headstart.report import words
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.5222, "52.2 %"), (1.0, "100.0 %"), (0.0, "0.0 %"), (None, "\u2013"), (math.nan, "\u2013")]
+)
+def test_percent(share, text):
+    assert words.percent(share).replace(words.NARROW, " ") == text
+
+
+@pytest.mark.parametrize(("fraction", "text"), [(0.1, "10 %"), (1.0, "100 %"), (0.005, "0.5 %"), (1 / 3, "33.3 %")])
+def test_share_of_labels(fraction, text):
+    assert words.share_of_labels(fraction).replace(words.NARROW, " ") == text
+
+
+def test_differences_carry_their_sign_and_intervals_their_ends():
+    assert words.signed(0.0421) == "+4.2"
+    assert words.signed(-0.0421) == "\u22124.2"
+    assert words.ends((-0.01, 0.025)) == "[\u22121.0, +2.5]"
+    assert words.half_width((0.50, 0.53)).replace(words.NARROW, " ") == "± 1.5"
+    assert words.half_width(None) == words.ends(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (3.91234, "3.91"),
+        (83.34, "83.3"),
+        (512.4, "512"),
+        (0.0000123, "1.2e\u221205"),
+        (0.0, "0"),
+        (-2.5, "\u22122.5"),
+        (None, "\u2013"),
+    ],
+)
+def test_numbers_have_three_figures(value, text):
+    assert words.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(4.26, "4.3 s"), (59.4, "59 s"), (75.2, "1 min 15 s"), (3599.7, "1 h 0 min"), (7265, "2 h 1 min")],
+)
+def test_duration(seconds, text):
+    assert words.duration(seconds) == text
+
+
+def test_plural_and_thousands():
+    assert words.plural(1, "image") == "1 image"
+    assert words.plural(38_400, "image").replace(words.NARROW, " ") == "38 400 images"
+
+
+def test_a_long_start_is_cut_in_the_middle_and_keeps_its_kind():
+    short = words.short_start("supervised=/data/weights/resnet50_a1_in1k_downloaded_in_2021.safetensors")
+    assert short.startswith("supervised=")
+    assert len(short) <= 22
+    assert words.short_start("ssl=runs/a/b/") == "ssl=b"
+    assert words.short_start("scratch") == "scratch"
