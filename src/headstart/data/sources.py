@@ -87,7 +87,11 @@ def _open_demo(spec: str, rest: str) -> Source:
         raise DataError(f"There is no {spec}. The embedded data is demo:bluemarble, or demo:bluemarble:TILE in pixels.")
     tile_size = int(tile) if tile else bluemarble.DEFAULT_TILE_SIZE
     opened = open_source(str(bluemarble.cached_bluemarble(tile_size)))
-    description = f"Blue Marble tiles of {tile_size} px with climate groups: {opened.description}"
+    n_val = len(opened.val) if opened.val else 0
+    description = (
+        f"Blue Marble tiles of {tile_size} pixels with {len(opened.classes)} main climate groups: "
+        f"{len(opened.train)} for training and {n_val} for validation, from {opened.train.root.parent}"
+    )
     return replace(opened, spec=spec, kind="demo", description=description, split=bluemarble.SPLIT_WORDS)
 
 

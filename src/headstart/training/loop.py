@@ -155,4 +155,5 @@ def note(look: Look | None, state: TrainState, plan: Plan, log: MetricsLog, save
 
 def looks_at(epochs: int, looks: int) -> frozenset[int]:
     """The epochs (from 1) after which to look: ``looks`` of them, evenly spaced, the last one included."""
-    return frozenset(math.ceil(epochs * (i + 1) / looks) for i in range(min(looks, epochs)))
+    count = min(looks, epochs)
+    return frozenset(math.ceil(epochs * (i + 1) / count) for i in range(count))
