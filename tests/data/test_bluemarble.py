@@ -187,7 +187,7 @@ def test_the_demo_source_is_cached_and_said_aloud(tmp_path: Path, monkeypatch: p
     source = open_source("demo:bluemarble:96")
     assert source.train.root == tmp_path / "mine" / "bluemarble-96-v1" / "train"
     assert (source.kind, source.spec, source.classes) == ("demo", "demo:bluemarble:96", CLASSES)
-    assert "Blue Marble tiles of 96 px" in source.description
+    assert "Blue Marble tiles of 96 pixels" in source.description
     assert "spatial blocks" in labelled_split(source)[2]
     assert "NASA" in data_facts(source).provenance
     made = (source.train.root.parent / "train.csv").stat().st_mtime_ns
