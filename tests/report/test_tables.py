@@ -1,11 +1,10 @@
 from pathlib import Path
 
-import pytest
 from tests.report import synthetic
 
 from headstart.configs.pretrain import PretrainConfig
 from headstart.configs.study import StudyConfig
-from headstart.report import tables
+from headstart.report import readme, tables
 from headstart.report.facts import Setup
 from headstart.results import LabelSaving
 
@@ -31,13 +30,33 @@ def test_the_table_has_every_row_with_its_own_difference():
     assert supervised.n_seeds == 3
 
 
-@pytest.mark.parametrize(
-    ("status", "fraction", "words"),
-    [("reached", 0.127, "about 12.7"), ("at_most", 0.1, "or fewer"), ("not_reached", None, "does not reach it")],
-)
-def test_label_savings_in_words(status, fraction, words):
-    saving = LabelSaving(setting="ssl/full", target=0.6, status=status, label_fraction=fraction)
-    assert words in tables.saving_sentence(saving).replace("\u202f", " ")
+def test_label_savings_in_words():
+    def saving(setting, status, fraction):
+        return LabelSaving(setting=setting, target=0.6, status=status, label_fraction=fraction)
+
+    said = tables.saving_sentences(
+        [saving("a/full", "at_most", 0.1), saving("b/full", "not_reached", None), saving("c/full", "reached", 0.127),
+         saving("d/full", "at_most", 0.1), saving("e/full", "not_reached", None)]
+    )  # fmt: skip
+    assert [sentence.replace("\u202f", " ") for sentence in said] == [
+        "c/full reaches it with about 12.7 % of the labels (interpolated between the shares tried).",
+        "Reached with 10 % of the labels, the smallest share tried, or fewer: a/full, d/full.",
+        "Not reached with any share tried: b/full, e/full.",
+    ]
+    assert tables.saving_sentences([]) == []
+
+
+def test_a_readme_is_set_without_its_marks():
+    text = "# Title\nfirst line\nsecond line\n\n| a | b |\n|---|---|\n| 1 | <b> |\n\n| other |\nend"
+    found = [(block.kind, block.text, block.rows) for block in readme.blocks(text)]
+    assert found == [
+        ("heading", "Title", []),
+        ("text", "first line\nsecond line", []),
+        ("table", "", [["a", "b"], ["1", "<b>"]]),
+        ("table", "", [["other"]]),
+        ("text", "end", []),
+    ]
+    assert readme.blocks("") == []
 
 
 def command_of(config, verb: str) -> list[str]:

@@ -60,3 +60,8 @@ def test_a_long_start_is_cut_in_the_middle_and_keeps_its_kind():
     assert len(short) <= 22
     assert words.short_start("ssl=runs/a/b/") == "ssl=b"
     assert words.short_start("scratch") == "scratch"
+
+
+def test_a_text_becomes_a_sentence():
+    assert words.sentence("by spatial blocks") == "By spatial blocks."
+    assert words.sentence("SSL is kept. ") == "SSL is kept."

@@ -213,10 +213,18 @@ def _pretrain(folder: Path, start: str, run: str, result: PretrainResult | None)
         reason=result.reason if result else None,
         seconds=result.seconds if result else 0.0,
         result=result,
-        curves=read_curves(folder / "metrics.jsonl"),
+        curves=_with_start(read_curves(folder / "metrics.jsonl"), result),
         sheet=read_picture(folder / (Path(result.views.sheet).name if result else "views.png")),
         init_from=str(init_from) if init_from else None,
     )
+
+
+def _with_start(curves: Curves, result: PretrainResult | None) -> Curves:
+    """The curves with the kNN accuracy before the first step, which the log does not have."""
+    knn = curves.get(("watch", "knn"))
+    if knn is None or result is None or result.knn_before is None or knn.steps[0] <= 0:
+        return curves
+    return {**curves, ("watch", "knn"): Curve((0, *knn.steps), (result.knn_before, *knn.values))}
 
 
 def _read_tsne(run_dir: Path) -> tuple[TsneFacts, ...]:

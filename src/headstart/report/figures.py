@@ -48,7 +48,14 @@ def clipped(text: str, longest: int = 18) -> str:
 
 def axis(title: str = "", **settings: Any) -> Spec:
     """An axis in the page's style."""
-    style = {"gridcolor": RULE, "linecolor": RULE, "zerolinecolor": RULE, "zeroline": False, "automargin": True}
+    style = {
+        "gridcolor": RULE,
+        "linecolor": RULE,
+        "zerolinecolor": RULE,
+        "zeroline": False,
+        "automargin": True,
+        "exponentformat": "power",
+    }
     return {**style, "fixedrange": True, "title": {"text": title, "standoff": 8}, "tickfont": {"size": 12}} | settings
 
 
@@ -214,16 +221,24 @@ def is_thinned(curve: Curve | None) -> bool:
 
 
 def curve_figure(
-    key: str, title: str, lines: Sequence[tuple[str, str, str, Curve]], scale: float = 1.0, **y: Any
+    key: str,
+    title: str,
+    lines: Sequence[tuple[str, str, str, Curve]],
+    scale: float = 1.0,
+    measured: bool = False,
+    **y: Any,
 ) -> Figure | None:
-    """Curves over the optimiser steps. ``lines``: label, colour, dash, curve; values are multiplied by ``scale``."""
+    """Curves over the optimiser steps. ``lines``: label, colour, dash, curve; values are multiplied by ``scale``.
+
+    ``measured``: single measurements, which are marked by points where there are few.
+    """
     data: list[Spec] = []
     for label, colour, dash, curve in lines:
         steps, values = thinned(curve, mean=key.endswith("loss"))
         scaled = [None if value is None else value * scale for value in values]
         hover = [f"{clipped(label, 40)}<br>step {s}: {number(v)}" for s, v in zip(steps, scaled, strict=True)]
-        few = "lines+markers" if len(steps) <= 60 else "lines"
-        style = {"line": {"color": colour, "width": 1.8, "dash": dash}, "marker": {"size": 4}}
+        few = "lines+markers" if len(steps) == 1 or (measured and len(steps) <= 60) else "lines"
+        style = {"line": {"color": colour, "width": 1.8, "dash": dash}, "marker": {"size": 4 if len(steps) > 1 else 7}}
         data.append({"type": "scatter", "mode": few, "x": steps, "y": scaled, "hovertext": hover, "hoverinfo": "text"})
         data[-1] |= style
     if not data:
@@ -248,9 +263,11 @@ def pretrain_curves(pretrains: Sequence[PretrainFacts], colours: Mapping[str, st
     spreads = gather(("watch", "feature_std"), ("watch", "projection_std"))
     figures = [
         curve_figure("pretrain-loss", "BYOL loss", gather(("train", "loss"))),
-        curve_figure("pretrain-knn", "kNN accuracy, %", gather(("watch", "knn")), scale=100),
-        curve_figure("pretrain-std", "Spread", spreads, rangemode="tozero"),
-        curve_figure("pretrain-rank", "Effective rank", gather(("watch", "effective_rank")), rangemode="tozero"),
+        curve_figure("pretrain-knn", "kNN accuracy, %", gather(("watch", "knn")), scale=100, measured=True),
+        curve_figure("pretrain-std", "Spread", spreads, rangemode="tozero", measured=True),
+        curve_figure(
+            "pretrain-rank", "Effective rank", gather(("watch", "effective_rank")), rangemode="tozero", measured=True
+        ),
         curve_figure("pretrain-lr", "Learning rate", gather(("train", "lr")), rangemode="tozero"),
         curve_figure("pretrain-tau", "Momentum \u03c4 of the target", gather(("train", "tau"))),
     ]
@@ -261,12 +278,14 @@ def pretrain_curves(pretrains: Sequence[PretrainFacts], colours: Mapping[str, st
 
 
 def classify_curves(curves: Curves) -> list[Figure]:
-    """Whatever a classification run has measured over its steps; shares in per cent."""
+    """Whatever a classification run has measured more than once; shares in per cent."""
     splits, names = {"train": "Training", "val": "Validation"}, {"lr": "learning rate"}
     figures = []
     for i, ((split, name), curve) in enumerate(sorted(curves.items())):
+        if len(curve.steps) < 2:
+            continue
         scale, unit = (100, ", %") if "accuracy" in name else (1, "")
         title = f"{splits.get(split, split)}: {names.get(name, name.replace('_', ' '))}{unit}"
         line = (names.get(name, name), COLOURS[0], "solid", curve)
-        figures.append(curve_figure(f"classify-{i}-{name}", title, [line], scale=scale))
+        figures.append(curve_figure(f"classify-{i}-{name}", title, [line], scale=scale, measured=split != "train"))
     return [figure for figure in figures if figure is not None]

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from headstart.report import class_figures, figures, tables
+from headstart.report import class_figures, figures, readme, tables
 from headstart.report.facts import Facts, PretrainFacts, TsneFacts
 from headstart.report.words import count, duration, metric_name, number, percent, plural, share_of_labels
 from headstart.results import ClassifyResult, DataFacts, PretrainResult, StudyResult
@@ -35,6 +35,7 @@ def page_of(facts: Facts) -> dict[str, Any]:
         "sections": [{"name": name, "title": TITLES[name]} for name in SECTIONS[facts.kind]],
         "version": facts.setup.versions.get("headstart", "") if facts.setup else "",
         "classes": tables.class_rows(facts.data) if facts.data else [],
+        "provenance": readme.blocks(facts.data.provenance) if facts.data else [],
         **_pretraining(facts),
         **_features(facts),
         **_mistakes(facts),
@@ -58,7 +59,7 @@ def _study(study: StudyResult, data: DataFacts | None) -> dict[str, Any]:
     return {
         "title": "How much of a head start do the unlabelled images give?",
         "eyebrow": f"headstart study of {data.spec if data else 'images'}: {study.backbone}, recipe {study.recipe}",
-        "verdict": study.verdict.sentence,
+        **_verdict(study.verdict.sentence),
         "details": study.verdict.details,
         "backbone": study.backbone,
         "metric": metric_name(study.metric),
@@ -70,8 +71,14 @@ def _study(study: StudyResult, data: DataFacts | None) -> dict[str, Any]:
         "starts": [tables.Pair(start, colours[start]) for start in named],
         "efficiency": [curve for curve in curves if curve is not None],
         "target": percent(target) if target is not None else "",
-        "savings": [tables.saving_sentence(s) for s in study.label_savings if s.setting != figures.BASELINE],
+        "savings": tables.saving_sentences([s for s in study.label_savings if s.setting != figures.BASELINE]),
     }
+
+
+def _verdict(text: str) -> dict[str, str]:
+    """The first sentence, which is set large, and the rest."""
+    first, stop, rest = text.partition(". ")
+    return {"verdict": first + stop.strip(), "verdict_rest": rest}
 
 
 def _sampling_note(study: StudyResult) -> str:
@@ -112,8 +119,15 @@ def _pretraining(facts: Facts) -> dict[str, Any]:
 def _warnings(run: PretrainFacts) -> list[str]:
     if run.result is None:
         return []
-    views = [run.result.views.warning] if run.result.views.warning else []
-    return list(dict.fromkeys([*views, *run.result.warnings]))
+    result = run.result
+    found = [result.views.warning] if result.views.warning else []
+    found += result.warnings
+    if result.knn is not None and result.knn_before is not None and result.knn < result.knn_before:
+        found.append(
+            f"The kNN accuracy fell from {percent(result.knn_before)} to {percent(result.knn)}: by this reading, "
+            "pre-training has made the features worse for these classes."
+        )
+    return list(dict.fromkeys(found))
 
 
 def _views_note(result: PretrainResult) -> str:
@@ -144,7 +158,7 @@ def _pretrain_head(run: PretrainFacts) -> dict[str, Any]:
     return {
         "title": f"Pre-training of {result.backbone}",
         "eyebrow": f"headstart pretrain, start {run.start}, recipe {result.recipe}",
-        "verdict": outcome,
+        **_verdict(outcome),
         "details": details,
     }
 
@@ -169,7 +183,7 @@ def _classify(facts: Facts, result: ClassifyResult) -> dict[str, Any]:
     return {
         "title": f"Classification with {result.backbone}",
         "eyebrow": f"headstart classify, setting {result.setting}{letter}, recipe {result.recipe}",
-        "verdict": f"{percent(result.accuracy)} of {plural(result.n_val, 'validation image')} get their right class.",
+        **_verdict(f"{percent(result.accuracy)} of {plural(result.n_val, 'validation image')} get their right class."),
         "details": [f"Trained: {what}, with {labels} of the labels, in one run."],
         "outcome": outcome,
         "curves": figures.classify_curves(facts.classify_curves),
@@ -186,11 +200,11 @@ def _tsne(group: str, found: TsneFacts) -> dict[str, Any]:
     marks = class_figures.class_marks(result, shown)
     largest = max(result.labels.count(label) for label in marks) / len(result.labels)
     drawn = "" if len(shown) == result.n_images else f", of which {count(len(shown))} are drawn"
+    where = "" if found.run == "." else f" Run {found.run}."
     note = (
         f"{count(result.n_images)} of {count(result.n_total)} training images{drawn}; the largest class holds "
-        f"{percent(largest)} of them. Perplexity {result.perplexity:g}."
+        f"{percent(largest)} of them. Perplexity {result.perplexity:g}.{where}"
     )
-    where = "" if found.run == "." else f" \u00b7 {found.run.removeprefix('runs/')}"
     pictures = [
         {
             "figure": class_figures.tsne_figure(group, result, picture, marks, shown),
@@ -201,7 +215,7 @@ def _tsne(group: str, found: TsneFacts) -> dict[str, Any]:
     ]
     return {
         "group": group,
-        "heading": f"{result.setting}{where}",
+        "heading": result.setting,
         "note": note,
         "pictures": pictures,
         "marks": list(marks.values()),
@@ -237,6 +251,7 @@ def _repeat(facts: Facts) -> dict[str, Any]:
     machine += [tables.Pair(name.capitalize(), str(value)) for name, value in setup.machine.items()]
     return {
         "command": tables.command(setup),
+        "timed": any(setup.config.get(name) for name in ("budget_minutes", "pretrain_minutes", "minutes")),
         "machine": machine,
         "versions": [tables.Pair(name, str(value)) for name, value in setup.versions.items()],
         "settings": tables.flat(setup.config),

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from headstart.report.facts import Facts, read_facts
 from headstart.report.figures import Figure
 from headstart.report.page import page_of
-from headstart.report.words import count, plural
+from headstart.report.words import count, plural, sentence
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -44,7 +44,7 @@ def render(facts: Facts) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": count, "plural": plural, "spec": script_json}
+    environment.filters |= {"count": count, "plural": plural, "sentence": sentence, "spec": script_json}
     plotly, script = plotly_source(), (TEMPLATES / "page.js").read_text(encoding="utf-8")
     return environment.get_template("base.html").render(
         facts=facts,

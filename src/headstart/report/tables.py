@@ -1,7 +1,7 @@
 """Facts as rows of text for the page's tables and lists."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,14 +111,22 @@ def setting_groups(study: StudyResult) -> list[SettingGroup]:
     return groups
 
 
-def saving_sentence(saving: LabelSaving) -> str:
-    """The label saving of one setting in words."""
-    if saving.status == "not_reached" or saving.label_fraction is None:
-        return f"{saving.setting} does not reach it with any share of the labels tried."
-    share = share_of_labels(saving.label_fraction)
-    if saving.status == "at_most":
-        return f"{saving.setting} reaches it with {share} of the labels or fewer: {share} was the smallest share tried."
-    return f"{saving.setting} reaches it with about {share} of the labels (interpolated between the shares tried)."
+def saving_sentences(savings: Sequence[LabelSaving]) -> list[str]:
+    """The label savings in words: those read off a curve one by one, the others together."""
+    said = [
+        f"{saving.setting} reaches it with about {share_of_labels(saving.label_fraction)} of the labels "
+        "(interpolated between the shares tried)."
+        for saving in savings
+        if saving.status == "reached" and saving.label_fraction is not None
+    ]
+    at_once = [saving for saving in savings if saving.status == "at_most"]
+    for fraction in sorted({saving.label_fraction for saving in at_once if saving.label_fraction is not None}):
+        names = ", ".join(saving.setting for saving in at_once if saving.label_fraction == fraction)
+        said.append(
+            f"Reached with {share_of_labels(fraction)} of the labels, the smallest share tried, or fewer: {names}."
+        )
+    never = ", ".join(saving.setting for saving in savings if saving.status == "not_reached")
+    return [*said, f"Not reached with any share tried: {never}."] if never else said
 
 
 def class_rows(data: DataFacts) -> list[ClassRow]:

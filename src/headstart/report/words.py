@@ -70,6 +70,13 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def sentence(text: str) -> str:
+    """A text as a sentence: begun with a capital and ended with a full stop, the rest as it is."""
+    stripped = text.strip()
+    ended = stripped if stripped.endswith((".", "!", "?")) else stripped + "."
+    return ended[:1].upper() + ended[1:]
+
+
 def metric_name(metric: str) -> str:
     """The name of a metric in running text."""
     return METRICS.get(metric.lower(), metric)
