@@ -5,7 +5,7 @@ from tests.report import synthetic
 from headstart.configs.pretrain import PretrainConfig
 from headstart.configs.study import StudyConfig
 from headstart.report import readme, tables
-from headstart.report.facts import Setup
+from headstart.report.facts import Setup, read_facts
 from headstart.results import LabelSaving
 
 
@@ -83,3 +83,12 @@ def test_an_unknown_verb_has_no_command():
 def test_flat_names_are_dotted_and_nothing_is_lost():
     pairs = tables.flat({"a": {"b": [1, 2], "c": None}, "d": True})
     assert [(pair.name, pair.value) for pair in pairs] == [("a.b", "1 2"), ("a.c", "not set"), ("d", "True")]
+
+
+def test_a_reading_that_was_not_taken_at_the_end_says_when(tmp_path):
+    folder = synthetic.write_pretrain(tmp_path / "run")
+    names = [pair.name for pair in tables.pretrain_pairs(read_facts(folder).pretrains[0])]
+    assert "Effective rank at the end" in names
+    synthetic.write_metrics(folder / "metrics.jsonl", 195)
+    names = [pair.name for pair in tables.pretrain_pairs(read_facts(folder).pretrains[0])]
+    assert "Effective rank at the last look (step 190)" in names

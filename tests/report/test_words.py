@@ -65,3 +65,8 @@ def test_a_long_start_is_cut_in_the_middle_and_keeps_its_kind():
 def test_a_text_becomes_a_sentence():
     assert words.sentence("by spatial blocks") == "By spatial blocks."
     assert words.sentence("SSL is kept. ") == "SSL is kept."
+
+
+def test_running_text_gets_its_signs():
+    text = words.typeset("points -4.7 to 8.7, -0.9 with 10 % of ssl-2 and runs/a-1")
+    assert text == "points \u22124.7 to 8.7, \u22120.9 with 10\u202f% of ssl-2 and runs/a-1"

@@ -177,7 +177,7 @@ def efficiency(study: StudyResult, trained: str) -> Figure | None:
         return None
     colours = start_colours([start_of(row) for row in study.rows])
     starts = list(dict.fromkeys(start_of(row) for row in rows))
-    spread = (fractions[-1] / fractions[0]) ** 0.012
+    spread = (fractions[-1] / fractions[0]) ** 0.018
     data: list[Spec] = []
     for i, start in enumerate(starts):
         own = sorted((row for row in rows if start_of(row) == start), key=lambda row: row.label_fraction)

@@ -5,7 +5,7 @@ from typing import Any
 
 from headstart.report import class_figures, figures, readme, tables
 from headstart.report.facts import Facts, PretrainFacts, TsneFacts
-from headstart.report.words import count, duration, metric_name, number, percent, plural, share_of_labels
+from headstart.report.words import count, duration, metric_name, number, percent, plural, share_of_labels, typeset
 from headstart.results import ClassifyResult, DataFacts, PretrainResult, StudyResult
 from headstart.training.health import COLLAPSED_STD
 
@@ -59,8 +59,8 @@ def _study(study: StudyResult, data: DataFacts | None) -> dict[str, Any]:
     return {
         "title": "How much of a head start do the unlabelled images give?",
         "eyebrow": f"headstart study of {data.spec if data else 'images'}: {study.backbone}, recipe {study.recipe}",
-        **_verdict(study.verdict.sentence),
-        "details": study.verdict.details,
+        **_verdict(typeset(study.verdict.sentence)),
+        "details": [typeset(detail) for detail in study.verdict.details],
         "backbone": study.backbone,
         "metric": metric_name(study.metric),
         "seeds_note": one,

@@ -151,13 +151,16 @@ def pretrain_pairs(facts: PretrainFacts) -> list[Pair]:
         Pair("Time", f"{duration(result.seconds)} ({number(result.images_per_second)} images/s)"),
         Pair("BYOL loss, first and last", f"{number(result.loss_first)} \u2192 {number(result.loss_last)}"),
     ]
+    looks = [curve.steps[-1] for (split, _), curve in facts.curves.items() if split == "watch" and curve.steps]
+    last = max(looks, default=result.steps)
+    when = "at the end" if last >= result.steps else f"at the last look (step {last})"
     if result.knn is not None:
         pairs.append(
-            Pair("kNN accuracy, before and after", f"{percent(result.knn_before)} \u2192 {percent(result.knn)}")
+            Pair(f"kNN accuracy, before and {when}", f"{percent(result.knn_before)} \u2192 {percent(result.knn)}")
         )
     pairs += [
-        Pair("Spread of the features at the end", number(result.feature_std)),
-        Pair("Effective rank at the end", f"{number(result.effective_rank)} of {result.feature_size} dimensions"),
+        Pair(f"Spread of the features {when}", number(result.feature_std)),
+        Pair(f"Effective rank {when}", f"{number(result.effective_rank)} of {result.feature_size} dimensions"),
         Pair("Network and recipe", f"{result.backbone} at {result.image_size} px, recipe {result.recipe}"),
     ]
     if result.weights is not None:

@@ -1,6 +1,7 @@
 """Numbers as a reader wants to see them. Shares are in [0, 1], times in seconds; None gives a dash."""
 
 import math
+import re
 from pathlib import PurePosixPath
 
 from headstart.results import Interval
@@ -75,6 +76,11 @@ def sentence(text: str) -> str:
     stripped = text.strip()
     ended = stripped if stripped.endswith((".", "!", "?")) else stripped + "."
     return ended[:1].upper() + ended[1:]
+
+
+def typeset(text: str) -> str:
+    """Running text with minus signs for negative numbers, and per cent signs that stay with theirs."""
+    return re.sub(r"(?<![\w.])-(?=\d)", MINUS, text).replace(" %", f"{NARROW}%")
 
 
 def metric_name(metric: str) -> str:
