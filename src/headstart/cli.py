@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Nothing heavy is imported before a verb is known to be well asked for."""
 
 import logging
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -98,9 +99,11 @@ def run(name: str, argv: Sequence[str]) -> int:
         print(usage(name, verb, config_class), flush=True)
         return 0
     config = parse(config_class, argv, verb.positional, lambda given: from_recipe(verb, given))
-    set_up_logging()
+    first = os.environ.get("RANK", "0") == "0"  # under torchrun every process runs this; one speaks
+    set_up_logging(logging.INFO if first else logging.ERROR)
     result = load(verb.function)(config)
-    say(result, as_json=bool(getattr(config, "json_output", False)), out=getattr(config, "out", None))
+    if first:
+        say(result, as_json=bool(getattr(config, "json_output", False)), out=getattr(config, "out", None))
     return 0
 
 
@@ -121,12 +124,12 @@ def from_recipe(verb: Verb, given: Mapping[str, Any]) -> Mapping[str, Any]:
     return recipes[name]("?", Path("?")).model_dump(exclude={"data", "out"})
 
 
-def set_up_logging() -> None:
-    """Our own log goes to standard error as plain lines; other libraries only speak up with warnings."""
+def set_up_logging(level: int) -> None:
+    """Our own log goes to standard error as plain lines from ``level`` on; some libraries only speak of errors."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter())
     logging.getLogger("headstart").handlers = [handler]
-    logging.getLogger("headstart").setLevel(logging.INFO)
+    logging.getLogger("headstart").setLevel(level)
     logging.getLogger("headstart").propagate = False
     for noisy in ("lightning_fabric", "lightning", "openTSNE"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
