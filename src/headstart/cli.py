@@ -1,5 +1,6 @@
 """The command line: parse, call, print. Nothing heavy is imported before a verb is known to be well asked for."""
 
+import json
 import logging
 import os
 import sys
@@ -99,7 +100,8 @@ def run(name: str, argv: Sequence[str]) -> int:
         print(usage(name, verb, config_class), flush=True)
         return 0
     config = parse(config_class, argv, verb.positional, lambda given: from_recipe(verb, given))
-    first = os.environ.get("RANK", "0") == "0"  # under torchrun every process runs this; one speaks
+    ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+    first = set(ranks) == {"0"}  # every process of a training runs this; one speaks
     set_up_logging(logging.INFO if first else logging.ERROR)
     result = load(verb.function)(config)
     if first:
@@ -146,7 +148,7 @@ class Formatter(logging.Formatter):
 def say(result: Any, as_json: bool, out: Path | None) -> None:
     """Print a result: as JSON, or the few numbers that a person wants to see."""
     if as_json:
-        print(result.model_dump_json() if hasattr(result, "model_dump_json") else f'{{"path": "{result}"}}')
+        print(result.model_dump_json() if hasattr(result, "model_dump_json") else json.dumps({"path": str(result)}))
         return
     from headstart.summaries import summary_lines
 

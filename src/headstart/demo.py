@@ -4,36 +4,39 @@ import itertools
 import logging
 import statistics
 import time
-from pathlib import Path
 
 import torch
 from torch.nn import functional
 
 from headstart.configs.study import DemoConfig, StudyConfig
+from headstart.errors import RunError
 from headstart.models.backbones import build_backbone
 from headstart.models.classifier import Classifier
 from headstart.report.render import write_report
 from headstart.results import StudyResult
 from headstart.study.execute import run_study
+from headstart.training.progress import clock
 from headstart.training.rundir import read_config
 
 logger = logging.getLogger(__name__)
 
-BACKBONE, IMAGE_SIZE, BATCH = "tf_efficientnet_lite0", 64, 32
+BACKBONE, IMAGE_SIZE, BATCH = "tf_efficientnet_lite0", 48, 32
 STARTS = ("scratch", "supervised", "ssl", "ssl+supervised")
-SEEDS, LABEL_FRACTIONS = 3, (0.1, 1.0)
+SEEDS, LABEL_FRACTIONS = 5, (0.1, 1.0)
 PRETRAIN_SHARE = 0.13
 """Share of the time for each of the two pre-trainings."""
 CLASSIFIER_SHARE = 0.5
 """Share of the time for the fully trained classifiers; the rest is for loading, frozen settings and the page."""
-MOST_STEPS, FEWEST_STEPS = 100, 10
+MOST_STEPS, FEWEST_STEPS = 50, 10
 
 
 def run_demo(config: DemoConfig) -> StudyResult:
     """Run the study, or what is left of it, and write report.html beside it. MissingExtraError without the extra."""
+    began = time.monotonic()
     logger.info("The demo is made to take at most %g minutes on two processor cores.", config.minutes)
     result = run_study(study_config(config))
     write_report(config.out)
+    logger.info("The demo took %s.", clock(time.monotonic() - began))
     return result
 
 
@@ -41,20 +44,32 @@ def study_config(config: DemoConfig) -> StudyConfig:
     """The demo's study: settings A to E, scratch/frozen and ssl+supervised, with budgets scaled to the minutes.
 
     Every classifier gets the same number of steps, whatever its setting and label fraction: as many as fit on this
-    machine, 100 at most. A demo that is taken up again keeps the number it began with.
+    machine, 50 at most. A demo that is taken up again keeps the number it began with.
     """
-    if (config.out / "config.json").is_file():
-        steps = int(read_config(config.out)["config"]["min_steps"])
+    if (config.out / "config.json").is_file() and not config.overwrite:
+        steps = recorded_steps(config)
     else:
         steps = steps_that_fit(60 * config.minutes * CLASSIFIER_SHARE, classifier_step_seconds())
-    return demo_study(config.out, config.minutes, steps)
+    return demo_study(config, steps)
 
 
-def demo_study(out: Path, minutes: float, steps: int) -> StudyConfig:
-    """The study config for a budget of ``minutes`` and ``steps`` for each classifier."""
+def recorded_steps(config: DemoConfig) -> int:
+    """Steps of each classifier in the demo that was begun in ``config.out``. RunError when it is not this demo."""
+    begun = read_config(config.out)["config"]
+    if begun.get("pretrain_minutes") != PRETRAIN_SHARE * config.minutes:
+        raise RunError(
+            f"{config.out} does not hold a demo of {config.minutes:g} minutes. Use --overwrite to replace a demo, or "
+            "another --out."
+        )
+    return int(begun["min_steps"])
+
+
+def demo_study(config: DemoConfig, steps: int) -> StudyConfig:
+    """The study config for the demo's minutes and ``steps`` for each classifier."""
     return StudyConfig(
         data=f"demo:bluemarble:{IMAGE_SIZE}",
-        out=out,
+        out=config.out,
+        overwrite=config.overwrite,
         backbone=BACKBONE,
         image_size=IMAGE_SIZE,
         starts=STARTS,
@@ -62,7 +77,7 @@ def demo_study(out: Path, minutes: float, steps: int) -> StudyConfig:
         label_fractions=LABEL_FRACTIONS,
         epochs=1,
         min_steps=steps,
-        pretrain_minutes=PRETRAIN_SHARE * minutes,
+        pretrain_minutes=PRETRAIN_SHARE * config.minutes,
     )
 
 

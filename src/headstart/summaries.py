@@ -65,7 +65,13 @@ def study_lines(result: StudyResult) -> list[str]:
         for start in result.pretrained
         if start.status != "finished"
     ]
-    return [*lines, *result.left_out, result.verdict.sentence, *result.verdict.details, f"Took {result.seconds:.0f} s."]
+    return [
+        *lines,
+        *result.left_out,
+        result.verdict.sentence,
+        *result.verdict.details,
+        f"Training took {result.seconds:.0f} s in all.",
+    ]
 
 
 def tsne_lines(result: TsneResult) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +18,13 @@ from PIL import Image
 
 from headstart.configs.optimisation import OptimConfig
 from headstart.configs.pretrain import ByolConfig, PretrainConfig, WatchConfig
-from headstart.errors import DataError, RunError
+from headstart.errors import DataError, RunError, WeightsError
 from headstart.models.backbones import build_backbone
+from headstart.models.byol import Byol
 from headstart.models.weights import load_start
 from headstart.tasks.pretrain import pretrain
+from headstart.tasks.pretrain.verb import build_byol
+from headstart.training.health import COLLAPSED_STD
 
 FLAGS = shlex.split(
     "--image-size 32 --batch-size 8 --epochs 7 --precision fp32 --workers 0 --byol.hidden-size 32 "
@@ -109,11 +113,16 @@ def test_another_seed_gives_another_run(flat_images: Path, tmp_path: Path) -> No
     assert losses(tmp_path / "0") != losses(tmp_path / "1")
 
 
-def test_accumulation_steps_the_target_once_per_optimiser_step(flat_images: Path, tmp_path: Path) -> None:
+def test_accumulation_steps_the_target_once_per_optimiser_step(
+    flat_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taus: list[float] = []
+    update = Byol.update_target
+    monkeypatch.setattr(Byol, "update_target", lambda self, tau: (taus.append(tau), update(self, tau)))
     pretrain(config(flat_images, tmp_path / "run", accumulate=2, epochs=2))
-    taus = [row["value"] for row in metrics(tmp_path / "run") if row["name"] == "tau"]
     assert len(taus) == len(losses(tmp_path / "run")) == 6
     assert taus == sorted(taus)
+    assert taus == [row["value"] for row in metrics(tmp_path / "run") if row["name"] == "tau"]
 
 
 def test_a_broken_file_is_quarantined_counted_and_not_replaced(gratings: Path, tmp_path: Path) -> None:
@@ -146,8 +155,16 @@ def test_a_collapsed_run_stops_and_says_why(flat_images: Path, tmp_path: Path) -
     )
     assert result.status == "collapsed"
     assert "nearly the same vector" in str(result.reason)
-    assert result.steps < 90
-    assert (tmp_path / "run" / "export" / "backbone.safetensors").is_file()
+    looks: dict[int, list[float]] = {}
+    for row in metrics(tmp_path / "run"):
+        if row["name"] in ("feature_std", "projection_std"):
+            looks.setdefault(row["step"], []).append(row["value"])
+    down = {step: min(values) < COLLAPSED_STD for step, values in looks.items()}
+    assert list(down.values())[-2:] == [True, True]
+    good = torch.load(tmp_path / "run" / "checkpoints" / "good.ckpt", weights_only=True)
+    assert result.steps == good["step"] == max([0, *(step for step, bad in down.items() if not bad)])
+    exported = weights(tmp_path / "run")
+    assert all(torch.equal(exported[k], good["module"][f"online.0.network.{k}"]) for k in exported)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(flat_images: Path, tmp_path: Path) -> None:
@@ -166,9 +183,20 @@ def test_init_from_takes_the_weights_and_a_fresh_optimiser(flat_images: Path, tm
     assert second.weights.share == 1.0
 
 
+def test_init_from_takes_the_heads_and_the_target_too(flat_images: Path, tmp_path: Path) -> None:
+    first = config(flat_images, tmp_path / "first", epochs=1)
+    pretrain(first)
+    byol, _ = build_byol(config(flat_images, tmp_path / "second", init_from=tmp_path / "first"))
+    known = torch.load(tmp_path / "first" / "checkpoints" / "last.ckpt", weights_only=True)["module"]
+    assert all(torch.equal(value, known[key]) for key, value in byol.state_dict().items())
+    with pytest.raises(WeightsError, match="--byol sizes"):
+        build_byol(config(flat_images, tmp_path / "third", init_from=tmp_path / "first", byol=ByolConfig()))
+
+
 def test_a_budget_sets_the_epochs_and_a_resume_keeps_them(flat_images: Path, tmp_path: Path) -> None:
     first = pretrain(config(flat_images, tmp_path / "run", budget_minutes=0.02))
     assert first.seconds < 20
+    assert first.epochs > 3
     again = pretrain(config(flat_images, tmp_path / "run", budget_minutes=0.02, resume=True))
     assert again == first
 
@@ -180,6 +208,31 @@ def test_an_occupied_directory_is_refused_with_the_remedy(flat_images: Path, tmp
     with pytest.raises(RunError, match="epochs: begun with 1, now 2"):
         pretrain(config(flat_images, tmp_path / "run", epochs=2, resume=True))
     assert pretrain(config(flat_images, tmp_path / "run", epochs=2, overwrite=True)).steps == 6
+
+
+def test_overwrite_leaves_alone_what_is_not_such_a_run(flat_images: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "model"
+    precious.mkdir()
+    (precious / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(RunError, match="not headstart's"):
+        pretrain(config(flat_images, precious, overwrite=True))
+    pretrain(config(flat_images, tmp_path / "run", epochs=1))
+    with pytest.raises(DataError):
+        pretrain(config(tmp_path / "typo", tmp_path / "run", epochs=1, overwrite=True))
+    assert (precious / "config.json").is_file()
+    assert (tmp_path / "run" / "result.json").is_file()
+
+
+def test_a_resume_on_other_images_is_refused(flat_images: Path, tmp_path: Path) -> None:
+    source = tmp_path / "images"
+    shutil.copytree(flat_images, source)
+    pretrain(config(source, tmp_path / "run", epochs=1))
+    (tmp_path / "run" / "result.json").unlink()
+    (source / "000.png").unlink()
+    with pytest.raises(RunError, match="not those that"):
+        pretrain(config(source, tmp_path / "run", epochs=1, resume=True))
+    with pytest.raises(RunError, match="lies in the folder of images"):
+        pretrain(config(source, source / "run", epochs=1))
 
 
 def command(*words: str) -> list[str]:

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from tests.conftest import write_classes
 
 from headstart.cli import main
 from headstart.results import StudyResult
@@ -70,6 +71,19 @@ def test_page_layout_and_samples_are_there(done: Path) -> None:
 def test_other_settings_in_the_same_directory_are_refused(
     done: Path, gratings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    before = (done / "config.json").read_text()
     words = ["resnet18" if word == "test_resnet" else word for word in WORDS]
     assert main(["study", "--data", str(gratings), "--out", str(done), *words]) == 2
     assert "backbone: begun with 'test_resnet', now 'resnet18'" in capsys.readouterr().err
+    assert (done / "config.json").read_text() == before
+
+
+def test_label_fractions_are_added_and_too_few_images_for_a_picture_lose_nothing(tmp_path: Path) -> None:
+    data, out = write_classes(tmp_path / "data", 3, 2, seed=4), tmp_path / "study"
+    words = ["1" if WORDS[i - 1] == "--seeds" else word for i, word in enumerate(WORDS)]
+    words[words.index("0.2") : words.index("1.0") + 1] = ["0.5"]
+    assert main(["study", "--data", str(data), "--out", str(out), *words]) == 0
+    words[words.index("0.5")] = "1.0"
+    assert main(["study", "--data", str(data), "--out", str(out), *words, "--label-fractions", "0.5", "1.0"]) == 0
+    result = StudyResult.model_validate_json((out / "result.json").read_text())
+    assert {row.label_fraction for row in result.rows} == {0.5, 1.0}

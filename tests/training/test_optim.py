@@ -44,16 +44,17 @@ def test_parameters_that_want_no_gradient_are_not_optimised() -> None:
     assert held == {id(p) for p in net[0].parameters()}
 
 
-def test_lars_follows_its_formula() -> None:
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_lars_follows_its_formula(decay: float) -> None:
     """You et al., 2017: local rate = trust * |w| / (|g| + decay * |w|)."""
     weight = nn.Parameter(torch.tensor([[3.0, 4.0]]))
     module = nn.Module()
     module.register_parameter("weight", weight)
-    config = OptimConfig(name="lars", lr=0.5, momentum=0.0, weight_decay=0.1, trust_coefficient=0.01)
+    config = OptimConfig(name="lars", lr=0.5, momentum=0.0, weight_decay=decay, trust_coefficient=0.01)
     optimizer = build_optimizer(module, config, 32)
     weight.grad = torch.tensor([[0.0, 2.0]])
-    local = 0.01 * 5 / (2 + 0.1 * 5)
-    expected = weight.detach() - 0.5 * local * (weight.grad + 0.1 * weight.detach())
+    local = 0.01 * 5 / (2 + decay * 5)
+    expected = weight.detach() - 0.5 * local * (weight.grad + decay * weight.detach())
     optimizer.step()
     torch.testing.assert_close(weight.detach(), expected, rtol=1e-4, atol=1e-6)
 

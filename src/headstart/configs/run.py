@@ -58,6 +58,11 @@ class RunConfig(OutputConfig):
             problems.append(
                 f"--batch-size {self.batch_size} cannot be split into --accumulate {self.accumulate} equal parts"
             )
+        elif self.batch_size // self.accumulate < 2:
+            problems.append(
+                f"--batch-size {self.batch_size} in --accumulate {self.accumulate} parts leaves 1 image at a "
+                "time, and batch norm needs 2: raise the one or lower the other"
+            )
         if self.resume and self.overwrite:
             problems.append("--resume goes on with the run in --out and --overwrite deletes it: give one of them")
         return problems

@@ -55,3 +55,5 @@ class DemoConfig(OutputConfig):
 
     minutes: float = Field(default=15.0, gt=0)
     """Wall-clock minutes to fit the demo into on two processor cores; scales every budget in it."""
+    overwrite: bool = False
+    """Delete a demo that is already in --out; without it, finished runs are kept and the rest is done."""

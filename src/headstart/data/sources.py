@@ -213,6 +213,12 @@ def unlabelled_images(source: Source) -> ImageSet:
     return source.train.unlabelled()
 
 
+def can_hold_out(source: Source) -> bool:
+    """Whether there are two classes or more, and images enough to hold some of them out."""
+    labels = source.train.labels
+    return labels is not None and len(source.classes) > 1 and len(labels) > len(set(labels))
+
+
 def labelled_split(source: Source, seed: int = 0, val_fraction: float = 0.2) -> tuple[ImageSet, ImageSet, str]:
     """Training and validation images, both labelled, and words on how they were divided.
 

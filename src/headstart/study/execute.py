@@ -3,7 +3,6 @@
 import json
 import logging
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from headstart.configs.starts import parse_start
 from headstart.configs.study import StudyConfig
 from headstart.data.loaders import worker_count
 from headstart.data.sheets import sample_sheet
-from headstart.data.sources import data_facts, labelled_split, open_source
+from headstart.data.sources import Source, data_facts, labelled_split, open_source
 from headstart.errors import ConfigError, RunError, TrainingStopped
 from headstart.recipes import CLASSIFY, PRETRAIN
 from headstart.results import ClassifyResult, DataFacts, PretrainedStart, PretrainResult, StudyResult
@@ -26,9 +25,20 @@ from headstart.study.statistics import label_savings, paired_differences, rows_f
 from headstart.study.verdict import make_verdict
 from headstart.tasks.classify import classify
 from headstart.tasks.pretrain import pretrain
-from headstart.training.rundir import read_config, write_config
+from headstart.training.rundir import (
+    check_data,
+    check_same,
+    holds_files,
+    read_config,
+    refuse_file,
+    remove_run,
+    write_config,
+)
 
 logger = logging.getLogger(__name__)
+
+# What may change between two calls of one study: more can be compared, but nothing that was measured may change.
+MAY_GROW = {"out", "json_output", "overwrite", "workers", "strict", "starts", "trained", "seeds", "label_fractions"}
 
 # What every run of a study would say again; how weights were loaded is said once for each start.
 REPEATED_WORDS = ("headstart.tasks", "headstart.training", "headstart.models")
@@ -41,39 +51,47 @@ def run_study(config: StudyConfig) -> StudyResult:
     interrupted, and more seeds, fractions or starts can be added. Raises ConfigError, DataError, WeightsError or
     RunError; a run whose loss diverges is left out and named in the result.
     """
-    began = time.monotonic()
     problems = [f"--recipe {config.recipe!r}: the recipes are {', '.join(CLASSIFY)}"] * (config.recipe not in CLASSIFY)
     if config.pretrain_recipe not in PRETRAIN:
         problems.append(f"--pretrain-recipe {config.pretrain_recipe!r}: the recipes are {', '.join(PRETRAIN)}")
     if problems:
         raise ConfigError(*problems)
     planned = plan(config)
+    source = open_source(config.data)
     open_study(config)
     store = Store(shared=True)
-    facts = describe_data(config, store)
+    facts = describe_data(config, source, store)
     pretrained = {start: pretrain_start(config, start) for start in bare_starts(planned)}
     results, left_out = run_all(config, planned, pretrained, store)
     if not results:
         raise RunError("No run of the study came to a result:\n  " + "\n  ".join(left_out))
-    result = conclude(config, facts, results, pretrained, left_out, time.monotonic() - began)
+    result = conclude(config, facts, results, pretrained, left_out)
     result.save(config.out / "result.json")
+    lay_out_features(config)
     return result
 
 
 def open_study(config: StudyConfig) -> None:
-    """Make the study's directory, or go on in it. RunError when it holds something that is not a study."""
-    occupied = config.out.exists() and any(config.out.iterdir())
-    if occupied and read_config(config.out)["verb"] != "study":
-        raise RunError(f"{config.out} holds a run of another kind. Choose another --out.")
-    if occupied and config.overwrite:
-        shutil.rmtree(config.out)
+    """Make the study's directory, or go on in it.
+
+    RunError when it holds something that is not this study: another kind of run, or one with other settings.
+    """
+    refuse_file(config.out)
+    begun = (config.out / "config.json").is_file()
+    if begun and config.overwrite:
+        remove_run(config.out, "study")
+    elif begun:
+        check_same(read_config(config.out), config, "study", MAY_GROW)
+    elif config.out.is_dir() and holds_files(config.out):
+        raise RunError(f"{config.out} is not empty and holds no study. Choose another --out.")
     config.out.mkdir(parents=True, exist_ok=True)
-    write_config(config.out, config, "study")
 
 
-def describe_data(config: StudyConfig, store: Store) -> DataFacts:
-    """Write data.json and the sheet of sample images. DataError when the source has no labels to study."""
-    source = open_source(config.data)
+def describe_data(config: StudyConfig, source: Source, store: Store) -> DataFacts:
+    """Write config.json, data.json and the sheet of sample images.
+
+    DataError when the source has no labels to study, RunError when its images are not those the study began with.
+    """
     logger.info("%s", source.description)
     offered_train, offered_val, words = labelled_split(source)
     quarantine, workers = config.out / "quarantine.csv", worker_count(config.workers)
@@ -81,6 +99,8 @@ def describe_data(config: StudyConfig, store: Store) -> DataFacts:
     val = store.decodable(offered_val, quarantine, config.strict, workers)
     quarantined = len(offered_train) + len(offered_val) - len(train) - len(val)
     facts = data_facts(source, train, val, words, quarantined=quarantined)
+    check_data(config.out, facts, source.train.root)
+    write_config(config.out, config, "study")
     facts.save(config.out / "data.json")
     sample_sheet(train, source.classes, config.out / "samples.png")
     return facts
@@ -171,7 +191,7 @@ def run_config(config: StudyConfig, run: PlannedRun, pretrained: dict[str, Pretr
     """The config of one run: the recipe, what the study shares, and what makes this run different."""
     start = run.start
     if start in pretrained:
-        start = f"{start}={config.out / pretrained[start].run}"
+        start = f"{start}={(config.out / pretrained[start].run).resolve()}"
     base = CLASSIFY[config.recipe](config.data, config.out / run.folder)
     changes = shared_settings(config) | {
         "start": start,
@@ -204,13 +224,11 @@ def conclude(
     results: Sequence[ClassifyResult],
     pretrained: dict[str, PretrainedStart],
     left_out: list[str],
-    seconds: float,
 ) -> StudyResult:
-    """Statistics and verdict; and the t-SNE of own pre-training, fully trained, where it is part of the study."""
+    """Statistics and verdict. ``seconds`` is the training time of all runs and of the pre-training done here."""
     rows = rows_from(results)
     differences = paired_differences(rows)
     savings = label_savings(rows)
-    lay_out_features(config)
     return StudyResult(
         task=config.task,
         backbone=config.backbone,
@@ -224,7 +242,7 @@ def conclude(
         verdict=make_verdict(rows, differences, savings),
         pretrained=[*pretrained.values(), *given_runs(config)],
         left_out=left_out,
-        seconds=seconds,
+        seconds=sum(run.seconds for run in results) + sum(start.seconds for start in pretrained.values()),
     )
 
 
@@ -250,7 +268,13 @@ def given_runs(config: StudyConfig) -> list[PretrainedStart]:
 
 
 def lay_out_features(config: StudyConfig) -> None:
-    """t-SNE of every fully trained own start whose features were kept (the seed's setting C and its kin)."""
+    """t-SNE of every fully trained own start whose features were kept (the seed's setting C and its kin).
+
+    Too few images for a picture are no reason to lose a study: that is only logged.
+    """
     for start in {parse_start(text) for text in config.starts if parse_start(text).kind == "ssl"}:
         for features in sorted((config.out / "runs" / start_folder(start) / "full").glob("*/seed-0/features")):
-            tsne_run(features.parent)
+            try:
+                tsne_run(features.parent)
+            except RunError as error:
+                logger.warning("No t-SNE: %s", error)

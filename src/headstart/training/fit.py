@@ -59,11 +59,13 @@ def fit(session: Session, job: Job) -> Fitted:
         state.load_state_dict(load_checkpoint(run.checkpoint))
         logger.info("Resuming after step %d of %d.", state.step, plan.steps)
     task, batches = job.task_of(plan), job.batches_of(batching, range(state.step, plan.steps))
+    saver = Saver(run, config, fabric)
     try:
-        train(task, state, plan, batches, Saver(run, config, fabric))
+        train(task, state, plan, batches, saver)
     except TrainingStopped as stopped:
         logger.warning("%s", stopped)
-        state.load_state_dict(load_checkpoint(run.checkpoint))
+        state.load_state_dict(load_checkpoint(run.good))
+        saver.save(state)
         return Fitted(state, plan, stopped)
     return Fitted(state, plan, None)
 

@@ -15,11 +15,20 @@ def collapsed(feature_std: float, projection_std: float) -> bool:
     return feature_std < COLLAPSED_STD or projection_std < COLLAPSED_STD
 
 
-def judge_collapse(looks_in_a_row: int, feature_std: float, projection_std: float) -> None:
-    """TrainingStopped after two collapsed looks in a row, with what it means and what to change."""
+def diverged() -> TrainingStopped:
+    """Why training stops when the features are no longer numbers, and what to change."""
+    return TrainingStopped(
+        "diverged",
+        "The network's features are no longer finite numbers. Lower --optim.lr, or set --optim.grad-clip 1; the last "
+        "good checkpoint is kept.",
+    )
+
+
+def judge_collapse(looks_in_a_row: int, feature_std: float, projection_std: float) -> TrainingStopped | None:
+    """After two collapsed looks in a row: why training stops, what it means and what to change."""
     if looks_in_a_row < CONSECUTIVE_LOOKS:
-        return
-    raise TrainingStopped(
+        return None
+    return TrainingStopped(
         "collapsed",
         f"The network gives all images nearly the same vector (spread of the features {feature_std:.4f}, of the "
         f"projections {projection_std:.4f}; healthy is above {COLLAPSED_STD}). Going on would not help. Lower "

@@ -1,6 +1,7 @@
 """metrics.jsonl: one measurement a line, appended, and cut back to the checkpoint on resume."""
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,12 +25,19 @@ class MetricsLog:
         beside.replace(path)
 
     def write(self, step: int, epoch: int, split: str, values: Mapping[str, float]) -> None:
-        """Append one line for each value; ``step`` counts finished optimiser steps, ``epoch`` from 1."""
+        """Append one line for each value (null for no number); ``step`` counts finished steps, ``epoch`` from 1."""
         if self.path is None:
             return
         clock = round(time.monotonic() - self.began, 3)
         rows = [
-            {"step": step, "epoch": epoch, "split": split, "name": name, "value": value, "time": clock}
+            {
+                "step": step,
+                "epoch": epoch,
+                "split": split,
+                "name": name,
+                "value": value if math.isfinite(value) else None,
+                "time": clock,
+            }
             for name, value in values.items()
         ]
         with self.path.open("a", encoding="utf-8") as file:
@@ -47,10 +55,10 @@ def read_lines(path: Path) -> list[str]:
 def last_values(path: Path, split: str) -> dict[str, float]:
     """The last value of each name of a split."""
     rows = [json.loads(line) for line in read_lines(path)]
-    return {row["name"]: row["value"] for row in rows if row["split"] == split}
+    return {row["name"]: row["value"] for row in rows if row["split"] == split and row["value"] is not None}
 
 
 def values_of(path: Path, split: str, name: str) -> list[float]:
     """All values of one name, in the order of the steps."""
     rows = [json.loads(line) for line in read_lines(path)]
-    return [row["value"] for row in rows if row["split"] == split and row["name"] == name]
+    return [row["value"] for row in rows if row["split"] == split and row["name"] == name and row["value"] is not None]

@@ -22,7 +22,9 @@ from headstart.training.schedules import lr_factor
 from headstart.training.state import TrainState
 
 Batch = list[Tensor]
+Pending = tuple[int, Tensor, dict[str, float]]
 LOGGED_STEPS = 2000
+FLUSHED_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Look:
-    """What a look at the model found: measurements by split; the model with the highest ``score`` is kept as best."""
+    """What a look at the model found: measurements by split.
+
+    The model with the highest ``score`` is kept as best, the last one that was ``healthy`` as good; ``stop`` ends the
+    training.
+    """
 
     measured: dict[str, dict[str, float]]
     score: float | None = None
+    healthy: bool = False
+    stop: TrainingStopped | None = None
 
 
 class Task(Protocol):
@@ -76,19 +84,21 @@ class Task(Protocol):
         """What follows an optimiser step (0-based), such as an EMA update; measurements to log."""
 
     def at_epoch_end(self, state: TrainState, epoch: int) -> Look | None:
-        """A look at the model after an epoch (from 1), if one is due. May raise TrainingStopped."""
+        """A look at the model after an epoch (from 1), if one is due."""
 
 
 def train(task: Task, state: TrainState, plan: Plan, batches: Iterable[Batch], saver: Saver) -> None:
     """Train from ``state.step`` to ``plan.steps``. ``batches`` are the micro-batches of those steps, in order.
 
-    Raises TrainingStopped when the loss is no longer a number or the task says so; the last checkpoint is kept.
+    Raises TrainingStopped when the loss is no longer a number or a look says so; the last good checkpoint is kept.
     """
     fabric = saver.fabric
     log = MetricsLog(saver.run.metrics if fabric.is_global_zero else None, keep_until=state.step)
     if state.step == 0:
         saver.save(state)
-    pending: list[tuple[int, Tensor, dict[str, float]]] = []
+        saver.save(state, saver.run.good)
+    finite = torch.ones((), dtype=torch.bool, device=fabric.device)
+    pending: list[Pending] = []
     micro_batches = iter(batches)
     with Progress(plan.steps, state.step, plan.batch_size, fabric.is_global_zero) as progress:
         for step in range(state.step, plan.steps):
@@ -97,12 +107,14 @@ def train(task: Task, state: TrainState, plan: Plan, batches: Iterable[Batch], s
             seed_everything(derive(plan.seed, "step", step, fabric.global_rank))
             loss = optimise(task, state, plan, list(itertools.islice(micro_batches, plan.accumulate)), fabric)
             measured = {"lr": lr, **task.after_step(state.module, step)}
+            finite &= torch.isfinite(loss)
             state.step = step + 1
             epoch_ends, save = plan.ends_epoch(state.step), state.step == plan.steps or saver.due(state.step)
             if step % plan.log_every == 0 or epoch_ends:
                 pending.append((state.step, loss, measured))
-            if pending and (epoch_ends or save or len(pending) >= 20):
+            if epoch_ends or save or len(pending) >= FLUSHED_STEPS:
                 progress.loss = flush(pending, log, plan, fabric)
+                stop_if_diverged(fabric, finite, state.step, lr)
             if epoch_ends:
                 note(task.at_epoch_end(state, plan.epoch_of(state.step)), state, plan, log, saver)
             if save:
@@ -126,20 +138,28 @@ def optimise(task: Task, state: TrainState, plan: Plan, micro_batches: list[Batc
     return total
 
 
-def flush(pending: list[tuple[int, Tensor, dict[str, float]]], log: MetricsLog, plan: Plan, fabric: Fabric) -> float:
-    """Write the losses (means over the processes) that wait in ``pending``; TrainingStopped if one is no number."""
+def flush(
+    pending: list[tuple[int, Tensor, dict[str, float]]], log: MetricsLog, plan: Plan, fabric: Fabric
+) -> float | None:
+    """Write the losses (means over the processes) that wait in ``pending``; the last of them."""
+    if not pending:
+        return None
     losses = torch.stack([loss for _, loss, _ in pending])
     values = fabric.all_reduce(losses, reduce_op="mean").tolist()  # type: ignore[union-attr]
     for (step, _, measured), value in zip(pending, values, strict=True):
         log.write(step, plan.epoch_of(step), "train", {"loss": value, **measured})
-        if value != value or value in (float("inf"), float("-inf")):
-            raise TrainingStopped(
-                "diverged",
-                f"The loss became {value} at step {step} (learning rate {measured['lr']:.3g}). "
-                "Lower --optim.lr, or set --optim.grad-clip 1; the last good checkpoint is kept.",
-            )
     pending.clear()
     return float(values[-1])
+
+
+def stop_if_diverged(fabric: Fabric, finite: Tensor, step: int, lr: float) -> None:
+    """TrainingStopped on every process if any loss so far, logged or not, was no finite number on any of them."""
+    if float(fabric.all_reduce(finite.float(), reduce_op="mean")) < 1:  # type: ignore[arg-type]
+        raise TrainingStopped(
+            "diverged",
+            f"The loss is no longer a finite number (by step {step}, learning rate {lr:.3g}). "
+            "Lower --optim.lr, or set --optim.grad-clip 1; the last good checkpoint is kept.",
+        )
 
 
 def note(look: Look | None, state: TrainState, plan: Plan, log: MetricsLog, saver: Saver) -> None:
@@ -150,7 +170,11 @@ def note(look: Look | None, state: TrainState, plan: Plan, log: MetricsLog, save
         log.write(state.step, plan.epoch_of(state.step), split, values)
     if look.score is not None and look.score > state.memory.get("best", float("-inf")):
         state.memory["best"] = look.score
-        saver.save(state, best=True)
+        saver.save(state, saver.run.best)
+    if look.healthy:
+        saver.save(state, saver.run.good)
+    if look.stop is not None:
+        raise look.stop
 
 
 def looks_at(epochs: int, looks: int) -> frozenset[int]:

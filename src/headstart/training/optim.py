@@ -26,11 +26,14 @@ def build_optimizer(module: nn.Module, config: OptimConfig, batch_size: int) -> 
 
 
 def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Two parameter groups: matrices and kernels with weight decay, vectors without."""
+    """Two parameter groups: matrices and kernels with weight decay, vectors without.
+
+    ``always_adapt`` is for LARS, which would otherwise scale by trust ratio only where there is weight decay.
+    """
     wanted = [p for p in parameters if p.requires_grad]
     groups = [
-        {"params": [p for p in wanted if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in wanted if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in wanted if p.ndim >= 2], "weight_decay": weight_decay, "always_adapt": True},
+        {"params": [p for p in wanted if p.ndim < 2], "weight_decay": 0.0, "always_adapt": False},
     ]
     return [g for g in groups if g["params"]]
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,18 @@ from typing import Any
 from headstart.configs.base import OutputConfig
 from headstart.configs.run import RunConfig
 from headstart.errors import RunError
-from headstart.results import SCHEMA_VERSION
+from headstart.results import SCHEMA_VERSION, DataFacts
 from headstart.training.runtime import machine, versions
 
 # Settings that may differ between an interrupted run and its continuation: none of them changes a number.
 FREE_ON_RESUME = {"out", "json_output", "resume", "overwrite", "strict", "workers", "checkpoint_minutes"} | {
     "checkpoint_steps",
     "devices",
+    "save_features",
 }
 
 # What a run writes before config.json: a directory with nothing else was never begun, and is as good as new.
-LEFT_BEFORE_TRAINING = {"quarantine.csv", "data.json", "views.png"}
+LEFT_BEFORE_TRAINING = {"quarantine.csv", "data.json", "views.png", "config.json"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class RunDir:
         return self.root / "checkpoints" / "best.ckpt"
 
     @property
+    def good(self) -> Path:
+        return self.root / "checkpoints" / "good.ckpt"
+
+    @property
     def export(self) -> Path:
         return self.root / "export"
 
@@ -69,8 +75,9 @@ def open_run(config: RunConfig, verb: str) -> RunDir:
     the settings differ from those the run was begun with.
     """
     root = config.out
-    if config.overwrite and not config.resume and (root / "config.json").is_file():
-        shutil.rmtree(root)
+    refuse_file(root)
+    if config.overwrite and (root / "config.json").is_file():
+        remove_run(root, verb)
     begun = (root / "config.json").is_file()
     occupied = begun or holds_files(root)
     if occupied and not config.resume:
@@ -86,9 +93,43 @@ def open_run(config: RunConfig, verb: str) -> RunDir:
     return run
 
 
+def refuse_file(root: Path) -> None:
+    """RunError when ``root`` is a file."""
+    if root.exists() and not root.is_dir():
+        raise RunError(f"{root} is a file; --out takes a directory.")
+
+
+def remove_run(root: Path, verb: str) -> None:
+    """Delete a run or a study to make room for another of the same kind. RunError when it is anything else."""
+    found = read_config(root).get("verb")
+    if found != verb:
+        raise RunError(
+            f"{root} does not hold a {verb} of headstart, so --overwrite leaves it alone. Choose another --out."
+        )
+    shutil.rmtree(root)
+
+
+def check_data(root: Path, facts: DataFacts, source_root: Path) -> None:
+    """RunError unless the data are those that the run in ``root`` began with, and ``root`` lies outside of them."""
+    if root.resolve().is_relative_to(source_root.resolve()):
+        raise RunError(f"--out {root} lies in the folder of images {source_root}, and would become part of them.")
+    known = root / "data.json"
+    if not (known.is_file() and (root / "config.json").is_file()):
+        return
+    then = DataFacts.model_validate_json(known.read_text(encoding="utf-8"))
+    if then.fingerprint != facts.fingerprint:
+        raise RunError(
+            f"The images of {facts.spec} are not those that {root} began with ({then.n_train} training and "
+            f"{then.n_val} validation images then, {facts.n_train} and {facts.n_val} now). Start anew with another "
+            "--out, or --overwrite."
+        )
+
+
 def holds_files(root: Path) -> bool:
     """Whether ``root`` holds any file that a run which never began training could not have left behind."""
-    return any(path.is_file() and path.name not in LEFT_BEFORE_TRAINING for path in root.rglob("*"))
+    return any(
+        path.is_file() and path.name.removesuffix(".part") not in LEFT_BEFORE_TRAINING for path in root.rglob("*")
+    )
 
 
 def write_config(root: Path, config: OutputConfig, verb: str, **facts: Any) -> None:
@@ -109,30 +150,33 @@ def write_config(root: Path, config: OutputConfig, verb: str, **facts: Any) -> N
 def read_config(root: Path) -> dict[str, Any]:
     """config.json of a run. RunError when it is missing, unreadable, or of a newer headstart."""
     try:
-        record: dict[str, Any] = json.loads((root / "config.json").read_text(encoding="utf-8"))
+        record: Any = json.loads((root / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{root} is not a run directory: it has no config.json.") from None
     except ValueError as error:
         raise RunError(f"{root}/config.json is damaged: {error}") from None
+    if not isinstance(record, dict) or not {"schema_version", "verb", "config"} <= record.keys():
+        raise RunError(f"{root} is not a run directory: its config.json is not headstart's.")
     if record.get("schema_version", 0) > SCHEMA_VERSION:
         raise RunError(
             f"{root} was written by a newer headstart (schema {record['schema_version']}). Upgrade to read it."
         )
-    return record
+    settings: dict[str, Any] = record
+    return settings
 
 
-def check_same(record: dict[str, Any], config: RunConfig, verb: str) -> None:
-    """RunError, with every difference, unless ``config`` continues the run that ``record`` describes."""
+def check_same(record: dict[str, Any], config: OutputConfig, verb: str, free: Collection[str] = FREE_ON_RESUME) -> None:
+    """RunError, with every difference, unless ``config`` continues what ``record`` describes; ``free`` may differ."""
     if record["verb"] != verb:
         raise RunError(f"{config.out} is a {record['verb']} run, not a {verb} run. Choose another --out.")
     now, then = config.model_dump(mode="json"), record["config"]
     differences = [
         f"{key}: begun with {then.get(key)!r}, now {now[key]!r}"
         for key in now
-        if key not in FREE_ON_RESUME and now[key] != then.get(key)
+        if key not in free and now[key] != then.get(key)
     ]
     if differences:
         raise RunError(
-            f"Cannot resume {config.out} with other settings:\n  " + "\n  ".join(differences) + "\n"
-            "Resume with the settings it was begun with, or start a new run (--init-from takes over its weights)."
+            f"Cannot go on in {config.out} with other settings:\n  " + "\n  ".join(differences) + "\n"
+            "Go on with the settings it was begun with, or choose another --out (--overwrite replaces what is there)."
         )

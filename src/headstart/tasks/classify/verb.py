@@ -1,7 +1,6 @@
 """``headstart classify``: one setting, from a source with labels to an accuracy."""
 
 import logging
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ from headstart.analysis.store import Store
 from headstart.configs.classify import ClassifyConfig
 from headstart.configs.starts import seed_letter, setting_name
 from headstart.data.loaders import worker_count
-from headstart.data.sources import data_facts, labelled_split, open_source
+from headstart.data.sources import Source, data_facts, labelled_split, open_source
 from headstart.data.splits import stratified_fraction
 from headstart.data.views import normalisation
 from headstart.models.backbones import Backbone, build_backbone
@@ -24,6 +23,7 @@ from headstart.results import ClassifyResult, Trained, WeightsReport
 from headstart.tasks.classify.ways import Frozen, Full, LabelledData, Way
 from headstart.training.fit import Fitted, Job, fit
 from headstart.training.loop import Batch, Look, Plan, looks_at
+from headstart.training.rundir import check_data
 from headstart.training.session import Session, begin
 from headstart.training.state import TrainState
 
@@ -64,13 +64,13 @@ def classify(config: ClassifyConfig, store: Store | None = None) -> ClassifyResu
     The accuracy is that of the last epoch, not of the best. Raises ConfigError, DataError, WeightsError, RunError, or
     TrainingStopped when the loss is no longer a number.
     """
-    began = time.monotonic()
+    source = open_source(config.data)
     session = begin(config, "classify")
     if session.finished:
         logger.info("%s is finished; nothing to resume.", config.out)
         return ClassifyResult.model_validate_json(session.run.result.read_text(encoding="utf-8"))
     store = store or Store()
-    data = read_data(session, config, store)
+    data = read_data(session, config, source, store)
     backbone = build_backbone(config.backbone, config.image_size)
     weights = load_start(backbone, config.start, config.allow_partial_weights)
     backbone.mean, backbone.std = normalisation(config.views, backbone.mean, backbone.std)
@@ -87,7 +87,6 @@ def classify(config: ClassifyConfig, store: Store | None = None) -> ClassifyResu
     if fitted.stopped:
         raise fitted.stopped
     result = summarise(config, session, fitted, way, data, weights)
-    result = result.model_copy(update={"seconds": time.monotonic() - began})
     if session.first:
         save_model(session, backbone, way.module, data.classes)
         result.save(session.run.result)
@@ -95,9 +94,8 @@ def classify(config: ClassifyConfig, store: Store | None = None) -> ClassifyResu
     return result
 
 
-def read_data(session: Session, config: ClassifyConfig, store: Store) -> LabelledData:
-    """Open the source, split it, leave out what does not decode, draw the label fraction, and write data.json."""
-    source = open_source(config.data)
+def read_data(session: Session, config: ClassifyConfig, source: Source, store: Store) -> LabelledData:
+    """Split the source, leave out what does not decode, draw the label fraction, and write data.json."""
     logger.info("%s", source.description)
     offered_train, offered_val, words = labelled_split(source)
     workers = worker_count(config.workers)
@@ -105,8 +103,10 @@ def read_data(session: Session, config: ClassifyConfig, store: Store) -> Labelle
         train = store.decodable(offered_train, session.run.quarantine, config.strict, workers)
         val = store.decodable(offered_val, session.run.quarantine, config.strict, workers)
     quarantined = len(offered_train) + len(offered_val) - len(train) - len(val)
+    facts = data_facts(source, train, val, words, quarantined=quarantined)
+    check_data(config.out, facts, source.train.root)
     if session.first:
-        data_facts(source, train, val, words, quarantined=quarantined).save(config.out / "data.json")
+        facts.save(config.out / "data.json")
     assert train.labels is not None
     chosen = stratified_fraction(np.array(train.labels), config.label_fraction, config.seed)
     logger.info("%d labelled training images (%s), %d validation images.", len(chosen), words, len(val))
@@ -153,7 +153,7 @@ def summarise(
         steps=fitted.state.step,
         weights=weights,
         precision=session.precision,
-        seconds=0.0,
+        seconds=fitted.state.memory["seconds"],
         quarantined=data.quarantined,
     )
 

@@ -1,10 +1,10 @@
 """BYOL pre-training: from a source of images to an exported backbone."""
 
 import logging
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -13,17 +13,19 @@ from headstart.data.audit import audit_views
 from headstart.data.decode import check_images
 from headstart.data.imageset import ImageSet
 from headstart.data.loaders import Batching, MicroBatches, ViewsDataset, training_loader, worker_count
-from headstart.data.sources import data_facts, labelled_split, open_source
+from headstart.data.sources import Source, can_hold_out, data_facts, labelled_split, open_source
 from headstart.data.views import build_views, normalisation, plain_view
-from headstart.errors import DataError
+from headstart.errors import DataError, WeightsError
 from headstart.models.backbones import build_backbone
 from headstart.models.byol import Byol
 from headstart.models.weights import export_backbone, load_start
 from headstart.results import PretrainResult, ViewsAudit, WeightsReport
 from headstart.tasks.pretrain.watch import Watch, make_watch
+from headstart.training.checkpoint import load_checkpoint
 from headstart.training.fit import Fitted, Job, fit
 from headstart.training.log import last_values, values_of
 from headstart.training.loop import Batch, Look, Plan, looks_at
+from headstart.training.rundir import RunDir, check_data
 from headstart.training.schedules import tau_at
 from headstart.training.session import Session, begin
 from headstart.training.state import TrainState
@@ -60,15 +62,17 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     Collapse and divergence end the training, not the command: the result's ``status`` and ``reason`` say so, and the
     last good checkpoint is what is exported. Raises ConfigError, DataError, WeightsError or RunError.
     """
-    began = time.monotonic()
+    source = open_source(config.data)
     session = begin(config, "pretrain")
     if session.finished:
         logger.info("%s is finished; nothing to resume.", config.out)
         return PretrainResult.model_validate_json(session.run.result.read_text(encoding="utf-8"))
-    data = read_data(session, config)
+    data = read_data(session, config, source)
     byol, weights = build_byol(config)
     views = build_views(config.views, config.image_size, byol.backbone.mean, byol.backbone.std, 2)
-    audit = audit_views(data.train, views, config.seed, config.out / "views.png")
+    audit = audit_views(data.train, views, config.seed, config.out / "views.png") if session.first else None
+    audit = session.fabric.broadcast(audit)
+    assert audit is not None
     watch = watch_for(session, config, data, byol)
     before = watch.measure(byol.to(session.fabric.device))
     job = Job(
@@ -78,7 +82,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         batches_of=partial(batches, session, ViewsDataset(data.train, views, config.seed)),
     )
     fitted = fit(session, job)
-    result = summarise(config, session, fitted, Found(data, weights, audit, before), time.monotonic() - began)
+    result = summarise(config, session, fitted, Found(data, weights, audit, before))
     if session.first:
         facts = result.model_dump(include={"recipe", "start", "status", "n_images", "epochs", "steps"})
         export_backbone(byol.backbone, session.run.export, facts)
@@ -96,16 +100,15 @@ class Data:
     quarantined: int
 
 
-def read_data(session: Session, config: PretrainConfig) -> Data:
-    """Open the source, leave out what does not decode, and write data.json. DataError with fewer than two images.
+def read_data(session: Session, config: PretrainConfig, source: Source) -> Data:
+    """Take the source's images, leave out what does not decode, and write data.json. DataError with fewer than two.
 
     Labelled images that a study would hold out for validation are held out here too: what pre-training has seen must
     not be what the study judges by.
     """
-    source = open_source(config.data)
     logger.info("%s", source.description)
     offered, held_out, words = source.train, source.val, source.split
-    if held_out is None and len(source.classes) > 1:
+    if held_out is None and can_hold_out(source):
         offered, held_out, words = labelled_split(source)
         logger.info("%s; these are left out of pre-training.", words)
     workers = worker_count(config.workers)
@@ -115,8 +118,10 @@ def read_data(session: Session, config: PretrainConfig) -> Data:
     quarantined = len(offered) - len(train) + (len(held_out) - len(val) if held_out and val else 0)
     if len(train) < 2:
         raise DataError(f"{config.data} has {len(train)} image(s) that decode; BYOL needs at least 2.")
+    facts = data_facts(source, train, val, words, quarantined=quarantined)
+    check_data(config.out, facts, source.train.root)
     if session.first:
-        data_facts(source, train, val, words, quarantined=quarantined).save(config.out / "data.json")
+        facts.save(config.out / "data.json")
     return Data(train, val, quarantined)
 
 
@@ -126,7 +131,25 @@ def build_byol(config: PretrainConfig) -> tuple[Byol, WeightsReport | None]:
     start = f"ssl={config.init_from}" if config.init_from else config.start
     weights = load_start(backbone, start, config.allow_partial_weights)
     backbone.mean, backbone.std = normalisation(config.views, backbone.mean, backbone.std)
-    return Byol(backbone, config.byol), weights
+    byol = Byol(backbone, config.byol)
+    if config.init_from is not None:
+        take_over(byol, config.init_from)
+    return byol, weights
+
+
+def take_over(byol: Byol, run: Path) -> None:
+    """Load projector, predictor and target, beside the backbone, from the last checkpoint of ``run`` if it has one."""
+    checkpoint = RunDir(run, resumed=False).checkpoint
+    if not checkpoint.is_file():
+        logger.warning("%s has no checkpoint: only its backbone is taken over, the heads begin anew.", run)
+        return
+    try:
+        byol.load_state_dict(load_checkpoint(checkpoint)["module"])
+    except RuntimeError as error:
+        raise WeightsError(
+            f"The heads of {run} do not fit: give the --byol sizes of that run. ({str(error).splitlines()[-1].strip()})"
+        ) from None
+    logger.info("Projector, predictor and target are taken over from %s, too; the optimiser begins afresh.", checkpoint)
 
 
 def watch_for(session: Session, config: PretrainConfig, data: Data, byol: Byol) -> Watch:
@@ -152,12 +175,13 @@ class Found:
     before: dict[str, float]
 
 
-def summarise(config: PretrainConfig, session: Session, fitted: Fitted, found: Found, seconds: float) -> PretrainResult:
+def summarise(config: PretrainConfig, session: Session, fitted: Fitted, found: Found) -> PretrainResult:
     """The result record, from the log and the state that training ended in."""
     losses = values_of(session.run.metrics, "train", "loss")
     seen = last_values(session.run.metrics, "watch")
     plan, stopped, byol = fitted.plan, fitted.stopped, fitted.state.module
     assert isinstance(byol, Byol)
+    seconds = fitted.state.memory["seconds"]
     return PretrainResult(
         status="finished" if stopped is None else stopped.status,
         reason=None if stopped is None else stopped.reason,

@@ -1,6 +1,7 @@
 """Watching pre-training: what the features are worth while they are being learned."""
 
 import logging
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from headstart.data.imageset import ImageSet
 from headstart.data.seeds import derive
 from headstart.data.views import View
 from headstart.models.byol import Byol
-from headstart.training.health import collapsed, judge_collapse
+from headstart.training.health import collapsed, diverged, judge_collapse
 from headstart.training.loop import Look
 from headstart.training.state import TrainState
 
@@ -57,15 +58,17 @@ class Watch:
         return measured
 
     def look(self, state: TrainState) -> Look:
-        """Measure, say it, and judge: TrainingStopped when the features have collapsed (unless only to warn)."""
+        """Measure, say it, and judge: stop when features are no numbers, or have collapsed (unless only to warn)."""
         assert isinstance(state.module, Byol)
         measured = self.measure(state.module)
         logger.info("step %d: %s", state.step, ", ".join(f"{name} {value:.3f}" for name, value in measured.items()))
-        down = collapsed(measured["feature_std"], measured["projection_std"])
-        state.memory["collapsed_looks"] = state.memory.get("collapsed_looks", 0) + 1 if down else 0
-        if self.config.on_collapse == "stop":
-            judge_collapse(state.memory["collapsed_looks"], measured["feature_std"], measured["projection_std"])
-        return Look({"watch": measured}, score=measured.get("knn"))
+        if not all(math.isfinite(value) for value in measured.values()):
+            return Look({"watch": measured}, stop=diverged())
+        spread = measured["feature_std"], measured["projection_std"]
+        down = collapsed(*spread)
+        state.memory["collapsed_looks"] = looks = state.memory.get("collapsed_looks", 0) + 1 if down else 0
+        stop = judge_collapse(looks, *spread) if self.config.on_collapse == "stop" else None
+        return Look({"watch": measured}, score=measured.get("knn"), healthy=not down, stop=stop)
 
 
 def make_watch(
