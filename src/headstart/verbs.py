@@ -10,8 +10,8 @@ from headstart.results import StudyResult, TsneResult
 
 def study(config: StudyConfig) -> StudyResult:
     """Run a study and write its report.html."""
-    from headstart.report.render import write_report
-    from headstart.study.execute import run_study
+    from headstart.reports.render import write_report
+    from headstart.studies.execute import run_study
 
     result = run_study(config)
     write_report(config.out)
@@ -20,7 +20,7 @@ def study(config: StudyConfig) -> StudyResult:
 
 def demo(config: DemoConfig) -> StudyResult:
     """The study of the embedded data within ``config.minutes``, with its report."""
-    from headstart.demo import run_demo
+    from headstart.embedded import run_demo
 
     return run_demo(config)
 
@@ -34,6 +34,6 @@ def tsne(config: TsneConfig) -> TsneResult:
 
 def report(config: ReportConfig) -> Path:
     """Write the page of a study or a run; the path of the file."""
-    from headstart.report.render import write_report
+    from headstart.reports.render import write_report
 
     return write_report(config.run, config.out)

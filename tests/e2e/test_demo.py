@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from headstart import demo
+from headstart import embedded
 from headstart.cli import main
 from headstart.results import StudyResult
 
 
 def test_the_demo_ends_with_a_verdict_and_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "SEEDS", 1)
-    monkeypatch.setattr(demo, "MOST_STEPS", 2)
+    monkeypatch.setattr(embedded, "SEEDS", 1)
+    monkeypatch.setattr(embedded, "MOST_STEPS", 2)
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out), "--minutes", "0.2"]) == 0
     result = StudyResult.model_validate_json((out / "result.json").read_text())
@@ -28,5 +28,5 @@ def test_the_demo_ends_with_a_verdict_and_a_page(tmp_path: Path, monkeypatch: py
 def test_steps_follow_the_machine_within_bounds(
     monkeypatch: pytest.MonkeyPatch, seconds: float, step: float, expected: int
 ) -> None:
-    monkeypatch.setattr(demo, "SEEDS", 3)
-    assert demo.steps_that_fit(seconds, step) == expected
+    monkeypatch.setattr(embedded, "SEEDS", 3)
+    assert embedded.steps_that_fit(seconds, step) == expected

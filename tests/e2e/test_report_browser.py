@@ -5,7 +5,7 @@ import shutil
 import pytest
 from tests.report import synthetic
 
-from headstart.report.render import write_report
+from headstart.reports.render import write_report
 
 pytestmark = pytest.mark.browser
 SIZES = {"desktop": (1280, 900), "phone": (375, 812)}

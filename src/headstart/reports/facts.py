@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from headstart.errors import RunError
-from headstart.report.pictures import Picture, read_picture
+from headstart.reports.pictures import Picture, read_picture
 from headstart.results import (
     SCHEMA_VERSION,
     ClassifyResult,

@@ -13,10 +13,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from headstart.report.facts import Facts, read_facts
-from headstart.report.figures import Figure
-from headstart.report.page import page_of
-from headstart.report.words import count, plural, sentence
+from headstart.reports.facts import Facts, read_facts
+from headstart.reports.figures import Figure
+from headstart.reports.page import page_of
+from headstart.reports.words import count, plural, sentence
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -12,9 +12,9 @@ from headstart.configs.study import DemoConfig, StudyConfig
 from headstart.errors import RunError
 from headstart.models.backbones import build_backbone
 from headstart.models.classifier import Classifier
-from headstart.report.render import write_report
+from headstart.reports.render import write_report
 from headstart.results import StudyResult
-from headstart.study.execute import run_study
+from headstart.studies.execute import run_study
 from headstart.training.progress import clock
 from headstart.training.rundir import read_config
 

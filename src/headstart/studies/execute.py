@@ -20,9 +20,9 @@ from headstart.data.sources import Source, data_facts, labelled_split, open_sour
 from headstart.errors import ConfigError, RunError, TrainingStopped
 from headstart.recipes import CLASSIFY, PRETRAIN
 from headstart.results import ClassifyResult, DataFacts, PretrainedStart, PretrainResult, StudyResult
-from headstart.study.plan import PlannedRun, plan, start_folder
-from headstart.study.statistics import label_savings, paired_differences, rows_from
-from headstart.study.verdict import make_verdict
+from headstart.studies.plan import PlannedRun, plan, start_folder
+from headstart.studies.statistics import label_savings, paired_differences, rows_from
+from headstart.studies.verdict import make_verdict
 from headstart.tasks.classify import classify
 from headstart.tasks.pretrain import pretrain
 from headstart.training.rundir import (

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from headstart.configs.starts import StartKind
 from headstart.results import Interval, LabelSaving, PairedDifference, StudyRow, Trained, Verdict
-from headstart.study.plan import BASELINE
-from headstart.study.statistics import paired_difference
+from headstart.studies.plan import BASELINE
+from headstart.studies.statistics import paired_difference
 
 NOTHING = 1e-9
 """Differences up to here are rounding errors: a share of n images cannot be nearer to zero than 1/n."""

@@ -10,7 +10,7 @@ import pytest
 from tests.report import synthetic
 
 from headstart.errors import RunError
-from headstart.report.render import write_report
+from headstart.reports.render import write_report
 
 HEADINGS = (
     "The question", "The data", "The settings compared", "Accuracy and the number of labels", "Pre-training",
@@ -180,7 +180,7 @@ def test_a_failed_report_leaves_the_old_one(tmp_path):
 def test_the_report_needs_no_tensors(tmp_path):
     folder = synthetic.write_pretrain(tmp_path / "run")
     code = (
-        "import sys, pathlib; from headstart.report.render import write_report; "
+        "import sys, pathlib; from headstart.reports.render import write_report; "
         f"write_report(pathlib.Path({str(folder)!r})); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headstart.report.facts import Curve, Curves, PretrainFacts
-from headstart.report.words import metric_name, number, percent, plural, share_of_labels, short_start
+from headstart.reports.facts import Curve, Curves, PretrainFacts
+from headstart.reports.words import metric_name, number, percent, plural, share_of_labels, short_start
 from headstart.results import StudyResult, StudyRow
 from headstart.training.health import COLLAPSED_STD
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from headstart.report.facts import Confusion
-from headstart.report.figures import (
+from headstart.reports.facts import Confusion
+from headstart.reports.figures import (
     CARD,
     COLOURS,
     INK,
@@ -18,7 +18,7 @@ from headstart.report.figures import (
     layout,
     plain,
 )
-from headstart.report.words import percent
+from headstart.reports.words import percent
 from headstart.results import Layout, TsneResult
 
 SYMBOL_PATHS = {

@@ -9,9 +9,9 @@ from headstart.configs.base import OutputConfig
 from headstart.configs.classify import ClassifyConfig
 from headstart.configs.pretrain import PretrainConfig
 from headstart.configs.study import DemoConfig, StudyConfig
-from headstart.report.facts import PretrainFacts, Setup
-from headstart.report.figures import BASELINE, start_of
-from headstart.report.words import (
+from headstart.reports.facts import PretrainFacts, Setup
+from headstart.reports.figures import BASELINE, start_of
+from headstart.reports.words import (
     TRAINED,
     count,
     duration,

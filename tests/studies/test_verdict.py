@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from headstart.results import LabelSaving, PairedDifference, StudyRow
-from headstart.study.statistics import label_savings, paired_differences, sample_sd, t_interval
-from headstart.study.verdict import make_verdict
+from headstart.studies.statistics import label_savings, paired_differences, sample_sd, t_interval
+from headstart.studies.verdict import make_verdict
 
 
 def row(setting: str, values: list[float], fraction: float = 0.1, seeds: list[int] | None = None) -> StudyRow:

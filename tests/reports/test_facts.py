@@ -5,8 +5,8 @@ import pytest
 from tests.report import synthetic
 
 from headstart.errors import RunError
-from headstart.report.facts import best_row, read_curves, read_facts
-from headstart.report.pictures import LARGEST_BYTES, read_picture
+from headstart.reports.facts import best_row, read_curves, read_facts
+from headstart.reports.pictures import LARGEST_BYTES, read_picture
 from headstart.results import ClassifyResult, TsneResult
 
 

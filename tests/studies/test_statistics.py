@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from headstart.results import ClassifyResult
-from headstart.study.statistics import (
+from headstart.studies.statistics import (
     label_saving,
     label_savings,
     paired_difference,

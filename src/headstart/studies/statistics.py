@@ -16,7 +16,7 @@ from scipy import stats
 
 from headstart.configs.starts import parse_start
 from headstart.results import ClassifyResult, Interval, LabelSaving, PairedDifference, StudyRow
-from headstart.study.plan import BASELINE, start_labels
+from headstart.studies.plan import BASELINE, start_labels
 
 log = logging.getLogger(__name__)
 

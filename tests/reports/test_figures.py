@@ -6,9 +6,9 @@ import re
 import pytest
 from tests.report import synthetic
 
-from headstart.report import class_figures, figures
-from headstart.report.facts import Confusion, Curve
-from headstart.report.render import TEMPLATES, script_json
+from headstart.reports import class_figures, figures
+from headstart.reports.facts import Confusion, Curve
+from headstart.reports.render import TEMPLATES, script_json
 
 STYLE = (TEMPLATES / "page.css").read_text()
 LIGHT, DARK = STYLE.split("@media screen and (prefers-color-scheme: dark)")[:2]

@@ -3,9 +3,9 @@
 import math
 from typing import Any
 
-from headstart.report import class_figures, figures, readme, tables
-from headstart.report.facts import Facts, PretrainFacts, TsneFacts
-from headstart.report.words import count, duration, metric_name, number, percent, plural, share_of_labels, typeset
+from headstart.reports import class_figures, figures, readme, tables
+from headstart.reports.facts import Facts, PretrainFacts, TsneFacts
+from headstart.reports.words import count, duration, metric_name, number, percent, plural, share_of_labels, typeset
 from headstart.results import ClassifyResult, DataFacts, PretrainResult, StudyResult
 from headstart.training.health import COLLAPSED_STD
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from headstart.configs.starts import Start
 from headstart.configs.study import StudyConfig
 from headstart.errors import ConfigError
-from headstart.study.plan import plan, start_folder, start_labels
+from headstart.studies.plan import plan, start_folder, start_labels
 
 
 def config(**fields) -> StudyConfig:

@@ -4,8 +4,8 @@ from tests.report import synthetic
 
 from headstart.configs.pretrain import PretrainConfig
 from headstart.configs.study import StudyConfig
-from headstart.report import readme, tables
-from headstart.report.facts import Setup, read_facts
+from headstart.reports import readme, tables
+from headstart.reports.facts import Setup, read_facts
 from headstart.results import LabelSaving
 
 

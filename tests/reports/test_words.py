@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from headstart.report import words
+from headstart.reports import words
 
 
 @pytest.mark.parametrize(
