@@ -39,7 +39,7 @@ class PretrainConfig(RunConfig):
     start: str = "scratch"
     """scratch, supervised, supervised=FILE-or-timm-name: the weights to begin with."""
     init_from: FilePath | None = None
-    """A run whose final weights to begin with, under a fresh optimiser (not the same as --resume)."""
+    """A run whose final weights (backbone, heads, target) to begin with, under a fresh optimiser; not a --resume."""
     byol: ByolConfig = ByolConfig()
     watch: WatchConfig = WatchConfig()
 
