@@ -20,7 +20,7 @@ from headstart.training.rundir import read_config
 
 logger = logging.getLogger(__name__)
 
-BACKBONE, IMAGE_SIZE, BATCH = "tf_efficientnet_lite0", 48, 32
+BACKBONE, TILE_SIZE, IMAGE_SIZE, BATCH = "tf_efficientnet_lite0", 48, 48, 32
 STARTS = ("scratch", "supervised", "ssl", "ssl+supervised")
 SEEDS, LABEL_FRACTIONS = 5, (0.1, 1.0)
 PRETRAIN_SHARE = 0.13
@@ -67,7 +67,7 @@ def recorded_steps(config: DemoConfig) -> int:
 def demo_study(config: DemoConfig, steps: int) -> StudyConfig:
     """The study config for the demo's minutes and ``steps`` for each classifier."""
     return StudyConfig(
-        data=f"demo:bluemarble:{IMAGE_SIZE}",
+        data=f"demo:bluemarble:{TILE_SIZE}",
         out=config.out,
         overwrite=config.overwrite,
         backbone=BACKBONE,

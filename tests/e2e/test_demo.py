@@ -9,9 +9,11 @@ from headstart.cli import main
 from headstart.results import StudyResult
 
 
+@pytest.mark.slow
 def test_the_demo_ends_with_a_verdict_and_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "SEEDS", 1)
-    monkeypatch.setattr(embedded, "MOST_STEPS", 2)
+    monkeypatch.setattr(embedded, "TILE_SIZE", 128)  # few tiles
+    monkeypatch.setattr(embedded, "IMAGE_SIZE", 32)
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out), "--minutes", "0.2"]) == 0
     result = StudyResult.model_validate_json((out / "result.json").read_text())

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from tests.report import synthetic
+from tests.reports import synthetic
 
 from headstart.reports.render import write_report
 

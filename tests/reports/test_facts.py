@@ -2,7 +2,7 @@ import json
 import logging
 
 import pytest
-from tests.report import synthetic
+from tests.reports import synthetic
 
 from headstart.errors import RunError
 from headstart.reports.facts import best_row, read_curves, read_facts

@@ -4,7 +4,7 @@ import math
 import re
 
 import pytest
-from tests.report import synthetic
+from tests.reports import synthetic
 
 from headstart.reports import class_figures, figures
 from headstart.reports.facts import Confusion, Curve

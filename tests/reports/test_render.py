@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.report import synthetic
+from tests.reports import synthetic
 
 from headstart.errors import RunError
 from headstart.reports.render import write_report

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tests.report import synthetic
+from tests.reports import synthetic
 
 from headstart.configs.pretrain import PretrainConfig
 from headstart.configs.study import StudyConfig
