@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -33,13 +33,13 @@ VERBS = {
         "headstart.configs.pretrain:PretrainConfig",
         "headstart.tasks.pretrain:pretrain",
         "BYOL pre-training on unlabelled images",
-        recipes="headstart.recipes:PRETRAIN",
+        recipes="headstart.configs.recipes:PRETRAIN",
     ),
     "classify": Verb(
         "headstart.configs.classify:ClassifyConfig",
         "headstart.tasks.classify:classify",
         "train a classifier from one start, fully or on a frozen backbone",
-        recipes="headstart.recipes:CLASSIFY",
+        recipes="headstart.configs.recipes:CLASSIFY",
     ),
     "study": Verb(
         "headstart.configs.study:StudyConfig",
@@ -83,8 +83,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        print(f"headstart {words[0]}: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print("\nInterrupted. What was checkpointed is kept; --resume goes on from there.", file=sys.stderr)
+        again = "the same command" if words[0] in ("study", "demo") else "the same command with --resume"
+        print(f"\nInterrupted. What was checkpointed is kept; {again} goes on from there.", file=sys.stderr)
         return 130
     print(f"See: headstart {words[0]} --help" if words[0] in VERBS else "See: headstart --help", file=sys.stderr)
     return ConfigError.exit_code
@@ -99,7 +103,7 @@ def run(name: str, argv: Sequence[str]) -> int:
     if "-h" in argv or "--help" in argv:
         print(usage(name, verb, config_class), flush=True)
         return 0
-    config = parse(config_class, argv, verb.positional, lambda given: from_recipe(verb, given))
+    config = parse(config_class, argv, verb.positional)
     ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
     first = set(ranks) == {"0"}  # every process of a training runs this; one speaks
     set_up_logging(logging.INFO if first else logging.ERROR)
@@ -113,17 +117,6 @@ def load(place: str) -> Any:
     """The object at ``module:name``."""
     module, _, name = place.partition(":")
     return getattr(import_module(module), name)
-
-
-def from_recipe(verb: Verb, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """All settings of the recipe that the flags name; without data and out these are left for pydantic to miss."""
-    if verb.recipes is None:
-        return {}
-    recipes: dict[str, Callable[[str, Path], Config]] = load(verb.recipes)
-    name = given.get("recipe", "default")
-    if name not in recipes:
-        raise ConfigError(f"--recipe {name!r}: the recipes are {', '.join(recipes)}")
-    return recipes[name]("?", Path("?")).model_dump(exclude={"data", "out"})
 
 
 def set_up_logging(level: int) -> None:
@@ -178,7 +171,8 @@ def usage(name: str, verb: Verb, config_class: type[Config]) -> str:
     parts = [f"usage: headstart {name}{free} [--flag value ...]", "", config_class.__doc__ or "", ""]
     if verb.recipes:
         parts += [f"Recipes: {', '.join(load(verb.recipes))}. A recipe sets the defaults; flags win over it.", ""]
-    defaults = flattened(from_recipe(verb, {}))
+    required = {name: "?" for name, field in config_class.model_fields.items() if field.is_required()}
+    defaults = flattened(config_class.model_validate(required, strict=False).model_dump(exclude=set(required)))
     for flag, field in fields_of(config_class).items():
         value = defaults.get(flag, field.get_default())
         default = "required" if field.is_required() else f"default: {shown(value)}"

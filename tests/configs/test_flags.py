@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.cli import VERBS, from_recipe, load, main
+from headstart.cli import VERBS, load, main
 from headstart.configs.flags import fields_of, parse
 from headstart.configs.pretrain import PretrainConfig
 from headstart.errors import ConfigError
@@ -12,7 +12,7 @@ from headstart.errors import ConfigError
 
 def pretrain_config(*words: str) -> PretrainConfig:
     verb = VERBS["pretrain"]
-    return parse(PretrainConfig, words, verb.positional, lambda given: from_recipe(verb, given))
+    return parse(PretrainConfig, words, verb.positional)
 
 
 def test_flags_win_over_the_recipe_and_the_recipe_over_the_defaults() -> None:
@@ -93,3 +93,16 @@ def test_help_explains_every_flag(verb: str, capsys: pytest.CaptureFixture[str])
 def test_help_shows_the_defaults_of_the_default_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     main(["pretrain", "--help"])
     assert "--image-size INT  (default: 64)" in capsys.readouterr().out
+
+
+def test_python_and_the_command_line_give_the_same_config() -> None:
+    for recipe in ("default", "seed_byol"):
+        python = PretrainConfig(data="d", out=Path("o"), recipe=recipe, epochs=7)
+        assert pretrain_config("--data=d", "--out=o", f"--recipe={recipe}", "--epochs=7") == python
+    with pytest.raises(ValueError, match="the recipes are"):
+        PretrainConfig(data="d", out=Path("o"), recipe="nonsense")
+
+
+def test_a_saved_config_reads_back_as_itself() -> None:
+    config = PretrainConfig(data="d", out=Path("o"), recipe="seed_byol", epochs=7)
+    assert PretrainConfig.model_validate_json(config.model_dump_json(by_alias=True)) == config

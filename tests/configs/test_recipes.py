@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from headstart.recipes import CLASSIFY, PRETRAIN
+from headstart.configs.classify import ClassifyConfig
+from headstart.configs.pretrain import PretrainConfig
 
 
 def test_seed_byol_is_the_report() -> None:
-    recipe = PRETRAIN["seed_byol"]("d", Path("o"))
+    recipe = PretrainConfig(data="d", out=Path("o"), recipe="seed_byol")
     assert (recipe.backbone, recipe.image_size, recipe.batch_size, recipe.epochs) == ("resnet50", 128, 32, 50)
     assert (recipe.optim.name, recipe.optim.lr, recipe.optim.lr_base_batch) == ("adam", 1e-2, None)
     assert (recipe.optim.weight_decay, recipe.optim.betas, recipe.optim.grad_clip) == (0.0, (0.9, 0.999), None)
@@ -15,7 +16,7 @@ def test_seed_byol_is_the_report() -> None:
 
 
 def test_seed_transfer_is_the_report() -> None:
-    recipe = CLASSIFY["seed_transfer"]("d", Path("o"))
+    recipe = ClassifyConfig(data="d", out=Path("o"), recipe="seed_transfer")
     assert (recipe.backbone, recipe.image_size, recipe.batch_size, recipe.epochs) == ("resnet50", 128, 32, 100)
     assert (recipe.optim.name, recipe.optim.lr, recipe.optim.lr_base_batch) == ("adam", 1e-3, None)
     assert (recipe.optim.weight_decay, recipe.min_steps, recipe.label_fraction) == (0.0, 0, 1.0)
@@ -23,5 +24,5 @@ def test_seed_transfer_is_the_report() -> None:
 
 
 def test_the_report_watched_nothing_so_its_recipe_only_warns() -> None:
-    assert PRETRAIN["seed_byol"]("d", Path("o")).watch.on_collapse == "warn"
-    assert PRETRAIN["default"]("d", Path("o")).watch.on_collapse == "stop"
+    assert PretrainConfig(data="d", out=Path("o"), recipe="seed_byol").watch.on_collapse == "warn"
+    assert PretrainConfig(data="d", out=Path("o")).watch.on_collapse == "stop"

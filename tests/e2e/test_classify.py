@@ -11,7 +11,7 @@ import torch
 
 from headstart.configs.classify import ClassifyConfig
 from headstart.configs.optimisation import OptimConfig
-from headstart.errors import DataError, TrainingStopped
+from headstart.errors import DataError, TrainingStopped, WeightsError
 from headstart.models.backbones import build_backbone
 from headstart.models.weights import export_backbone
 from headstart.tasks.classify import classify
@@ -103,6 +103,16 @@ def test_class_folders_without_a_validation_side_get_the_same_one_for_every_seed
     assert [(r.n_train, r.n_val) for r in results] == [(48, 12)] * 2
     prints = {json.loads((tmp_path / str(s) / "data.json").read_text())["fingerprint"] for s in (0, 1)}
     assert len(prints) == 1
+
+
+def test_a_start_is_taken_for_what_it_is(gratings: Path, tmp_path: Path) -> None:
+    classify(config(gratings, tmp_path / "labelled", epochs=1))
+    with pytest.raises(WeightsError, match="is a classification run"):
+        classify(config(gratings, tmp_path / "a", start=f"ssl={tmp_path / 'labelled'}"))
+    for began, kind in (("scratch", "ssl+supervised"), ("supervised", "ssl")):
+        export_backbone(build_backbone("test_resnet", 32), tmp_path / began / "export", {"start": began})
+        with pytest.raises(WeightsError, match=r"; write ssl"):
+            classify(config(gratings, tmp_path / "b", start=f"{kind}={tmp_path / began}"))
 
 
 def test_unlabelled_images_are_refused_with_the_remedy(flat_images: Path, tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ import safetensors.torch
 import torch
 from PIL import Image
 
+from headstart.configs.byol import ByolConfig, WatchConfig
 from headstart.configs.optimisation import OptimConfig
-from headstart.configs.pretrain import ByolConfig, PretrainConfig, WatchConfig
+from headstart.configs.pretrain import PretrainConfig
 from headstart.errors import DataError, RunError, WeightsError
 from headstart.models.backbones import build_backbone
 from headstart.models.byol import Byol

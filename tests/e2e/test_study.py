@@ -68,6 +68,15 @@ def test_page_layout_and_samples_are_there(done: Path) -> None:
     assert not list(done.glob("runs/*/*/*/*/checkpoints"))
 
 
+def test_a_start_that_is_not_there_costs_no_training(
+    gratings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"ssl={tmp_path / 'nowhere'}" if word == "ssl" else word for word in WORDS]
+    assert main(["study", "--data", str(gratings), "--out", str(tmp_path / "study"), *words]) == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert not (tmp_path / "study").exists()
+
+
 def test_other_settings_in_the_same_directory_are_refused(
     done: Path, gratings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

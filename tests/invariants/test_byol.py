@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from headstart.configs.pretrain import ByolConfig
+from headstart.configs.byol import ByolConfig
 from headstart.models.backbones import build_backbone
 from headstart.models.byol import Byol, byol_loss
 

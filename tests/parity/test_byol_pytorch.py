@@ -7,7 +7,7 @@ import torch
 from byol_pytorch import BYOL
 from torch import Tensor, nn
 
-from headstart.configs.pretrain import ByolConfig
+from headstart.configs.byol import ByolConfig
 from headstart.models.backbones import build_backbone
 from headstart.models.byol import Byol
 

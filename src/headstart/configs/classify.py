@@ -1,7 +1,10 @@
 """Settings of ``headstart classify``."""
 
-from pydantic import Field
+from typing import Any
 
+from pydantic import Field, model_validator
+
+from headstart.configs.recipes import CLASSIFY, with_recipe
 from headstart.configs.run import RunConfig
 from headstart.configs.starts import start_problems
 from headstart.configs.views import ViewsConfig
@@ -27,6 +30,11 @@ class ClassifyConfig(RunConfig):
     save_features: bool = True
     """Save the penultimate-layer features of the training images after the first and the last epoch."""
     views: ViewsConfig = ViewsConfig(style="light")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_recipe(cls, given: Any) -> Any:
+        return with_recipe(given, CLASSIFY)
 
     def conflicts(self) -> list[str]:
         problems = super().conflicts() + start_problems(self.start, "--start")

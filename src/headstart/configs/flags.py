@@ -6,7 +6,7 @@ A field is a flag: ``batch_size`` is ``--batch-size``, ``optim.lr`` is ``--optim
 
 import difflib
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import ValidationError
@@ -31,14 +31,8 @@ def fields_of(config: type[Config], prefix: str = "") -> dict[str, FieldInfo]:
     return found
 
 
-def parse(
-    config: type[C],
-    argv: Sequence[str],
-    positional: Sequence[str],
-    base: Callable[[Mapping[str, Any]], Mapping[str, Any]],
-) -> C:
-    """The config that ``argv`` describes. ``positional`` are fields that need no flag; ``base`` gives the settings
-    that flags override (a recipe's), from the flags themselves.
+def parse(config: type[C], argv: Sequence[str], positional: Sequence[str]) -> C:
+    """The config that ``argv`` describes. ``positional`` are fields that need no flag.
 
     Raises one ConfigError with a line for each mistake of any kind.
     """
@@ -49,15 +43,10 @@ def parse(
         problem = put(given, flag, values, fields[flag])
         problems += [problem] if problem else []
     try:
-        settings = merged(base(given), given)
-    except ConfigError as error:
-        problems += error.problems
-        settings = given
-    try:
-        result = config.model_validate(settings, strict=False)
+        result = config.model_validate(given, strict=False)
     except ValidationError as error:
         problems += explain(error)
-        problems += hidden_conflicts(config, settings, error)
+        problems += hidden_conflicts(config, given, error)
     if problems:
         raise ConfigError(*problems)
     return result
@@ -113,15 +102,6 @@ def put(given: dict[str, Any], flag: str, values: list[str], field: FieldInfo) -
         given = given.setdefault(group, {})
     given["json_output" if name == "json" else name] = value
     return None
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with the values of ``over`` in their places, group by group."""
-    result = dict(base)
-    for key, value in over.items():
-        nested = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if nested else value
-    return result
 
 
 def explain(error: ValidationError) -> list[str]:

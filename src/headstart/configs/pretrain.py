@@ -1,36 +1,14 @@
 """Settings of ``headstart pretrain``."""
 
-from typing import Literal
+from typing import Any
 
-from pydantic import Field
+from pydantic import model_validator
 
-from headstart.configs.base import Config, FilePath
+from headstart.configs.base import FilePath
+from headstart.configs.byol import ByolConfig, WatchConfig
+from headstart.configs.recipes import PRETRAIN, with_recipe
 from headstart.configs.run import RunConfig
 from headstart.configs.starts import start_problems
-
-
-class ByolConfig(Config):
-    """Sizes and momentum of BYOL (Grill et al., 2020, section 3)."""
-
-    projection_size: int = Field(default=256, ge=1)
-    """Outputs of projector and predictor."""
-    hidden_size: int = Field(default=4096, ge=1)
-    """Hidden units of projector and predictor."""
-    tau_base: float = Field(default=0.996, ge=0, le=1)
-    """EMA momentum of the target at the first step; it rises to tau_end on a cosine."""
-    tau_end: float = Field(default=1.0, ge=0, le=1)
-    """EMA momentum at the last step."""
-
-
-class WatchConfig(Config):
-    """What is measured while pre-training runs, and what happens when it goes wrong."""
-
-    looks: int = Field(default=20, ge=1)
-    """Looks at the features over the whole training, evenly spaced; the last is at its end."""
-    images: int = Field(default=1000, ge=32)
-    """Training images the features are looked at on, at most."""
-    on_collapse: Literal["stop", "warn"] = "stop"
-    """What to do when the features have become almost the same for all images."""
 
 
 class PretrainConfig(RunConfig):
@@ -42,6 +20,11 @@ class PretrainConfig(RunConfig):
     """A run whose final weights (backbone, heads, target) to begin with, under a fresh optimiser; not a --resume."""
     byol: ByolConfig = ByolConfig()
     watch: WatchConfig = WatchConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_recipe(cls, given: Any) -> Any:
+        return with_recipe(given, PRETRAIN)
 
     def conflicts(self) -> list[str]:
         problems = super().conflicts() + start_problems(self.start, "--start")

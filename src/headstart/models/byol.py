@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from headstart.configs.pretrain import ByolConfig
+from headstart.configs.byol import ByolConfig
 from headstart.models.backbones import Backbone
 
 

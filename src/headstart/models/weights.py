@@ -102,6 +102,7 @@ def _load_start(backbone: Backbone, start: str, allow_partial: bool) -> WeightsR
 def _load_run(backbone: Backbone, run: Path, start: str, allow_partial: bool) -> WeightsReport:
     """Weights that ``headstart pretrain`` exported; ``run`` is its directory."""
     state, facts = read_export(run / "export")
+    _check_kind(run, facts, parse_start(start).kind)
     if architecture(str(facts["backbone"])) != architecture(backbone.name):
         raise WeightsError(
             f"{run} pre-trained {facts['backbone']}, not {backbone.name}; "
@@ -116,6 +117,20 @@ def _load_run(backbone: Backbone, run: Path, start: str, allow_partial: bool) ->
     report = load_into(backbone, state, start, allow_partial)
     backbone.mean, backbone.std = channel_statistics(facts["mean"]), channel_statistics(facts["std"])
     return report
+
+
+def _check_kind(run: Path, facts: Mapping[str, Any], kind: str) -> None:
+    """WeightsError unless ``run`` pre-trained and began from what ``kind`` says; a run that does not tell is believed."""
+    if "classes" in facts:
+        raise WeightsError(
+            f"{run} is a classification run, and {kind}= takes a pre-training run. To begin from its "
+            f"weights, which have seen labels, write supervised={run / 'export' / 'backbone.safetensors'}"
+        )
+    began = str(facts.get("start", ""))
+    if kind == "ssl+supervised" and began == "scratch":
+        raise WeightsError(f"{run} was pre-trained from random weights; write ssl={run}")
+    if kind == "ssl" and began.startswith("supervised"):
+        raise WeightsError(f"{run} was pre-trained from supervised weights; write ssl+supervised={run}")
 
 
 def _load_packaged(backbone: Backbone, file: Path, allow_partial: bool) -> WeightsReport:

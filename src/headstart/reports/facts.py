@@ -270,7 +270,8 @@ def _best_confusion(run_dir: Path, study: StudyResult) -> Confusion | None:
     same = [
         result
         for result in results
-        if (result.start, result.trained, result.label_fraction) == (row.start, row.trained, row.label_fraction)
+        if (result.trained, result.label_fraction) == (row.trained, row.label_fraction)
+        and (result.start == row.start or result.start.endswith(f"/runs/pretrain/{row.start}"))
         and result.seed in row.seeds
     ]
     return _confusion(same, row.setting, row.label_fraction)

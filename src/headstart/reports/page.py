@@ -86,8 +86,9 @@ def _sampling_note(study: StudyResult) -> str:
     best = max((row.mean for row in study.rows), default=0.5)
     half = 1.96 * math.sqrt(max(best * (1 - best), 0.0) / max(study.n_val, 1)) * 100
     return (
-        f"with {plural(study.n_val, 'image')}, a {metric_name(study.metric)} of {percent(best)} is uncertain by about "
-        f"\u00b1 {half:.1f} points for that reason. Differences suffer less, since all settings meet the same images."
+        f"with {plural(study.n_val, 'image')}, the {metric_name(study.metric)} of {percent(best)} is uncertain "
+        f"by about \u00b1 {half:.1f} points for that reason. Differences suffer less, "
+        "since all settings meet the same images."
     )
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from headstart.configs.base import OutputConfig
 from headstart.configs.classify import ClassifyConfig
 from headstart.configs.pretrain import PretrainConfig
@@ -187,7 +189,7 @@ def command(setup: Setup) -> list[str]:
     config = CONFIGS.get(setup.verb)
     if config is None or not setup.config:
         return []
-    defaults = {pair.name: pair.value for pair in flat(_defaults(config))}
+    defaults = {pair.name: pair.value for pair in flat(_defaults(config, setup.config.get("recipe", "default")))}
     parts = [["headstart", setup.verb]]
     values = dict(_leaves(setup.config))
     for pair in flat(setup.config):
@@ -205,11 +207,16 @@ def command(setup: Setup) -> list[str]:
     return [shlex.join(part) for part in parts]
 
 
-def _defaults(config: type[OutputConfig]) -> dict[str, Any]:
-    fields = {name: field for name, field in config.model_fields.items() if not field.is_required()}
-    return config.model_construct(**{name: field.get_default() for name, field in fields.items()}).model_dump(
-        mode="json"
-    )
+def _defaults(config: type[OutputConfig], recipe: str) -> dict[str, Any]:
+    """All settings that need no flag: those of the recipe, which itself is one flag, and the defaults of the rest."""
+    given = {name: "?" for name, field in config.model_fields.items() if field.is_required()}
+    if "recipe" in config.model_fields:
+        given["recipe"] = recipe
+    try:
+        settings = config.model_validate(given, strict=False).model_dump(mode="json", exclude={"data", "out"})
+    except ValidationError:
+        return {}
+    return settings | ({} if recipe == "default" else {"recipe": "default"})
 
 
 def _leaves(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -12,13 +12,15 @@ from headstart.analysis.store import Store
 from headstart.analysis.tsne import tsne_run
 from headstart.configs.classify import ClassifyConfig
 from headstart.configs.pretrain import PretrainConfig
+from headstart.configs.recipes import CLASSIFY, PRETRAIN
 from headstart.configs.starts import parse_start
 from headstart.configs.study import StudyConfig
 from headstart.data.loaders import worker_count
 from headstart.data.sheets import sample_sheet
 from headstart.data.sources import Source, data_facts, labelled_split, open_source
 from headstart.errors import ConfigError, RunError, TrainingStopped
-from headstart.recipes import CLASSIFY, PRETRAIN
+from headstart.models.backbones import build_backbone
+from headstart.models.weights import load_start
 from headstart.results import ClassifyResult, DataFacts, PretrainedStart, PretrainResult, StudyResult
 from headstart.studies.plan import PlannedRun, plan, start_folder
 from headstart.studies.statistics import label_savings, paired_differences, rows_from
@@ -58,6 +60,7 @@ def run_study(config: StudyConfig) -> StudyResult:
         raise ConfigError(*problems)
     planned = plan(config)
     source = open_source(config.data)
+    check_starts(config, planned)
     open_study(config)
     store = Store(shared=True)
     facts = describe_data(config, source, store)
@@ -69,6 +72,14 @@ def run_study(config: StudyConfig) -> StudyResult:
     result.save(config.out / "result.json")
     lay_out_features(config)
     return result
+
+
+def check_starts(config: StudyConfig, planned: Sequence[PlannedRun]) -> None:
+    """Load the weights of every start once, so that one that does not fit costs no training. WeightsError."""
+    image_size = config.image_size or CLASSIFY[config.recipe]()["image_size"]
+    starts = {run.start for run in planned} | ({"supervised"} if "ssl+supervised" in bare_starts(planned) else set())
+    for start in sorted(starts - set(bare_starts(planned))):
+        load_start(build_backbone(config.backbone, image_size), start)
 
 
 def open_study(config: StudyConfig) -> None:
@@ -116,7 +127,6 @@ def pretrain_start(config: StudyConfig, start: str) -> PretrainedStart:
     """Pre-train a bare ``ssl`` or ``ssl+supervised`` on the study's images, under runs/pretrain."""
     out = config.out / "runs" / "pretrain" / start
     supervised = next((s for s in config.starts if parse_start(s).kind == "supervised"), "supervised")
-    base = PRETRAIN[config.pretrain_recipe](config.unlabelled or config.data, out)
     changes = shared_settings(config) | {
         "start": supervised if start == "ssl+supervised" else "scratch",
         "budget_minutes": config.pretrain_minutes,
@@ -124,7 +134,9 @@ def pretrain_start(config: StudyConfig, start: str) -> PretrainedStart:
     if config.pretrain_epochs is not None:
         changes["epochs"] = config.pretrain_epochs
     logger.info("Pre-training the start %s.", start)
-    result = pretrain(PretrainConfig.model_validate(base.model_dump() | changes))
+    result = pretrain(
+        PretrainConfig(data=config.unlabelled or config.data, out=out, recipe=config.pretrain_recipe, **changes)
+    )
     return PretrainedStart(
         start=start,
         run=out.relative_to(config.out).as_posix(),
@@ -192,7 +204,6 @@ def run_config(config: StudyConfig, run: PlannedRun, pretrained: dict[str, Pretr
     start = run.start
     if start in pretrained:
         start = f"{start}={(config.out / pretrained[start].run).resolve()}"
-    base = CLASSIFY[config.recipe](config.data, config.out / run.folder)
     changes = shared_settings(config) | {
         "start": start,
         "frozen": run.trained == "frozen",
@@ -202,7 +213,7 @@ def run_config(config: StudyConfig, run: PlannedRun, pretrained: dict[str, Pretr
         "save_features": keeps_model(config, run) and run.trained == "full",
     }
     changes |= {key: value for key in ("epochs", "min_steps") if (value := getattr(config, key)) is not None}
-    return ClassifyConfig.model_validate(base.model_dump() | changes)
+    return ClassifyConfig(data=config.data, out=config.out / run.folder, recipe=config.recipe, **changes)
 
 
 def keeps_model(config: StudyConfig, run: PlannedRun) -> bool:

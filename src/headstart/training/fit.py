@@ -73,7 +73,16 @@ def fit(session: Session, job: Job) -> Fitted:
 def make_plan(session: Session, job: Job, batching: Batching, epochs: int) -> Plan:
     """The plan of ``epochs``, or of as many as ``job.min_steps`` take."""
     config, per_epoch = session.config, batching.steps_per_epoch
-    epochs = max(epochs, -(-job.min_steps // per_epoch))
+    needed = -(-job.min_steps // per_epoch)
+    if needed > epochs:
+        logger.info(
+            "%d epochs are %d steps; trained for %d epochs to make %d.",
+            epochs,
+            epochs * per_epoch,
+            needed,
+            job.min_steps,
+        )
+        epochs = needed
     return Plan(
         steps=epochs * per_epoch,
         steps_per_epoch=per_epoch,

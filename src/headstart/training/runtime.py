@@ -1,5 +1,6 @@
 """The machine: devices, processes, precision, and what a run says about them."""
 
+import logging
 import os
 import platform
 import random
@@ -44,6 +45,7 @@ def _cpu_has(*flags: str) -> bool:
 
 def make_fabric(config: RunConfig, precision: str) -> Fabric:
     """Fabric on the best device here; under torchrun one process of many, as its environment says."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says what this package says itself
     local = int(os.environ.get("LOCAL_WORLD_SIZE", config.devices))
     nodes = int(os.environ.get("WORLD_SIZE", local)) // local
     fabric = Fabric(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from headstart.analysis.features import features_of, plain_images
 from headstart.analysis.probes import effective_rank, feature_std, knn_accuracy, leave_one_out_knn
-from headstart.configs.pretrain import WatchConfig
+from headstart.configs.byol import WatchConfig
 from headstart.data.imageset import ImageSet
 from headstart.data.seeds import derive
 from headstart.data.views import View
