@@ -120,7 +120,7 @@ def _load_run(backbone: Backbone, run: Path, start: str, allow_partial: bool) ->
 
 
 def _check_kind(run: Path, facts: Mapping[str, Any], kind: str) -> None:
-    """WeightsError unless ``run`` pre-trained and began from what ``kind`` says; a run that does not tell is believed."""
+    """WeightsError unless ``run`` pre-trained and began from what ``kind`` says; silence is believed."""
     if "classes" in facts:
         raise WeightsError(
             f"{run} is a classification run, and {kind}= takes a pre-training run. To begin from its "
