@@ -43,8 +43,8 @@ def run_demo(config: DemoConfig) -> StudyResult:
 def study_config(config: DemoConfig) -> StudyConfig:
     """The demo's study: settings A to E, scratch/frozen and ssl+supervised, with budgets scaled to the minutes.
 
-    Every classifier gets the same number of steps, whatever its setting and label fraction: as many as fit on this
-    machine, 50 at most. A demo that is taken up again keeps the number it began with.
+    Every classifier gets at least the same number of steps, rounded up to whole epochs, whatever its setting: as many
+    as fit on this machine, 50 at most. A demo that is taken up again keeps the number it began with.
     """
     if (config.out / "config.json").is_file() and not config.overwrite:
         steps = recorded_steps(config)

@@ -23,6 +23,7 @@ def config(data: Path, out: Path, **changes: Any) -> ClassifyConfig:
         "image_size": 32,
         "batch_size": 16,
         "epochs": 6,
+        "min_steps": 0,
         "precision": "fp32",
         "workers": 0,
         "optim": OptimConfig(name="adamw", lr=5e-3),

@@ -45,6 +45,8 @@ def test_scratch_changes_nothing() -> None:
 @pytest.mark.parametrize("kind", ["ssl", "ssl+supervised"])
 def test_a_run_gives_back_its_weights_and_channel_statistics(run: tuple[Path, Backbone], kind: str) -> None:
     folder, original = run
+    if kind == "ssl+supervised":
+        export_backbone(original, folder / "export", {"start": "supervised"})
     backbone = build_backbone("test_resnet.r160_in1k", 64)
     report = load_start(backbone, f"{kind}={folder}")
     assert report is not None
