@@ -126,7 +126,7 @@ def set_up_logging(level: int) -> None:
     logging.getLogger("headstart").handlers = [handler]
     logging.getLogger("headstart").setLevel(level)
     logging.getLogger("headstart").propagate = False
-    for noisy in ("lightning_fabric", "lightning", "openTSNE"):
+    for noisy in ("lightning_fabric", "openTSNE", "huggingface_hub", "timm"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
 

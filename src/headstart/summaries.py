@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from headstart.results import ClassifyResult, PretrainResult, StudyResult, TsneResult
+from headstart.results import ClassifyResult, Interval, PretrainResult, StudyResult, TsneResult
 
 
 def summary_lines(result: object, out: Path | None) -> list[str]:
@@ -56,7 +56,7 @@ def study_lines(result: StudyResult) -> list[str]:
     width = max(len(row.setting) for row in result.rows)
     lines = [f"{'setting':<{width}}  labels  accuracy  95 % interval    n"]
     for row in result.rows:
-        interval = "" if row.ci95 is None else f"{row.ci95[0]:.1%} to {row.ci95[1]:.1%}"
+        interval = "" if row.ci95 is None else interval_words(row.ci95)
         lines.append(
             f"{row.setting:<{width}}  {row.label_fraction:>5.0%}  {row.mean:>8.1%}  {interval:<15}  {len(row.seeds)}"
         )
@@ -72,6 +72,12 @@ def study_lines(result: StudyResult) -> list[str]:
         *result.verdict.details,
         f"Training took {result.seconds:.0f} s in all.",
     ]
+
+
+def interval_words(interval: Interval) -> str:
+    """An interval of an accuracy; one that leaves 0 to 100 % says nothing but that the seeds are too few."""
+    low, high = interval
+    return f"{low:.1%} to {high:.1%}" if low >= 0 and high <= 1 else "too wide to say"
 
 
 def tsne_lines(result: TsneResult) -> list[str]:

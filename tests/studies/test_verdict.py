@@ -229,3 +229,12 @@ def test_it_never_raises_and_never_claims_a_winner_whose_interval_includes_zero(
         values = np.array([winner[seed] - other[seed] for seed in common])
         assert len(values) > 1
         assert stats.t.ppf(0.975, len(values) - 1) * stats.sem(values) < np.mean(values)
+
+
+def test_equal_means_are_called_level():
+    for seeds in ([0.5], [0.5, 0.6]):
+        sentence = verdict(
+            row("scratch/full", seeds), row("ssl/full", seeds), row("scratch/frozen", [0.1] * len(seeds))
+        )
+        assert ", level with " in sentence.sentence
+    assert ", level with " not in verdict(row("scratch/full", [0.5]), row("ssl/full", [0.6])).sentence

@@ -269,7 +269,7 @@ def given_runs(config: StudyConfig) -> list[PretrainedStart]:
             result = PretrainResult.model_validate(json.loads(path.read_text(encoding="utf-8")))
             run = Path(start.value)
             inside = run.resolve().is_relative_to(config.out.resolve())
-            name = run.resolve().relative_to(config.out.resolve()).as_posix() if inside else str(run)
+            name = run.resolve().relative_to(config.out.resolve()).as_posix() if inside else str(run.resolve())
             found.append(
                 PretrainedStart(
                     start=text, run=name, status=result.status, reason=result.reason, seconds=result.seconds

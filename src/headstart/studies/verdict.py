@@ -4,6 +4,7 @@ A setting wins only where its paired 95 % interval against *every* other setting
 above zero. Everything else is "no clear winner", and with one seed there is no verdict at all.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 
 from headstart.configs.starts import StartKind
@@ -97,8 +98,8 @@ def _sentence(at: _Comparisons, winner: StudyRow | None, savings: Sequence[Label
         return f"With {labels}, only {best.setting} was run: {_result(best)}. There is nothing to compare it with."
     if all(len(row.seeds) < 2 for row in at.rows):
         return (
-            f"One seed cannot carry a verdict: with {labels}, {best.setting} came out highest with {_result(best)}, "
-            f"but each setting was run only once, so this may be chance. {ONE_SEED}"
+            f"One seed cannot carry a verdict: with {labels}, {best.setting} came out highest with {_result(best)}"
+            f"{_level(at)}, but each setting was run only once, so this may be chance. {ONE_SEED}"
         )
     if winner is None:
         return _no_winner(at, labels)
@@ -114,6 +115,13 @@ def _winner(at: _Comparisons, winner: StudyRow) -> str:
     return f"{advice}, {lead}." if against is at.baseline else f"{advice}, ahead of all others, and {lead}."
 
 
+def _level(at: _Comparisons) -> str:
+    """Who has exactly the best mean as well, in words; nothing where nobody has."""
+    best, *others = at.rows
+    level = [row.setting for row in others if math.isclose(row.mean, best.mean, abs_tol=1e-9)]
+    return f", level with {_listed(level)}" if level else ""
+
+
 def _no_winner(at: _Comparisons, labels: str) -> str:
     """Who shares the lead, and which of them are shown to be better than scratch/full."""
     best, *others = at.rows
@@ -124,7 +132,7 @@ def _no_winner(at: _Comparisons, labels: str) -> str:
     if close:
         names = _listed([f"{row.setting} ({_percent(row.mean)})" for row in close])
         parts.append(
-            f"{best.setting} ({_result(best)}) has the highest mean, but is not clearly above {names}: "
+            f"{best.setting} ({_result(best)}) has the highest mean{_level(at)}, but is not clearly above {names}: "
             f"the paired 95 % {'interval does' if len(close) == 1 else 'intervals do'} not lie above zero."
         )
     if unpaired:
