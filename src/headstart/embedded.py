@@ -33,7 +33,10 @@ MOST_STEPS, FEWEST_STEPS = 50, 10
 def run_demo(config: DemoConfig) -> StudyResult:
     """Run the study, or what is left of it, and write report.html beside it. MissingExtraError without the extra."""
     began = time.monotonic()
-    logger.info("The demo is made to take at most %g minutes on two processor cores.", config.minutes)
+    logger.info(
+        "The demo is planned for %g minutes on this machine; loading and the page take about two in any case.",
+        config.minutes,
+    )
     result = run_study(study_config(config))
     write_report(config.out)
     logger.info("The demo took %s.", clock(time.monotonic() - began))
