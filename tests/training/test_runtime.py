@@ -1,17 +1,14 @@
 """Precision is chosen by processor and backbone, and never against what was asked."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
-from headstart.configs.pretrain import PretrainConfig
+from headstart.models.backbones import build_backbone
 from headstart.training import runtime
 
 
 def chosen(backbone: str, precision: str = "auto") -> str:
-    config = PretrainConfig(data="d", out=Path("o"), backbone=backbone, image_size=32, precision=precision)  # type: ignore[arg-type]
-    return runtime.choose_precision(config)
+    return runtime.choose_precision(precision, lambda: build_backbone(backbone, 32))
 
 
 def test_bf16_only_where_native_and_without_grouped_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,12 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from headstart.configs.recipes import CLASSIFY, with_recipe
-from headstart.configs.run import RunConfig
+from headstart.configs.run import BackboneRunConfig
 from headstart.configs.starts import start_problems
 from headstart.configs.views import ViewsConfig
 
 
-class ClassifyConfig(RunConfig):
+class ClassifyConfig(BackboneRunConfig):
     """Training of a classifier from one start: the whole network, or a linear layer on a frozen backbone."""
 
     start: str = "scratch"

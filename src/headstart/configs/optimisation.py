@@ -37,10 +37,13 @@ class OptimConfig(Config):
 class ScheduleConfig(Config):
     """The learning rate as a function of the step."""
 
-    name: Literal["cosine", "warm_restarts", "constant"] = "cosine"
-    """cosine: warm-up, then one half cosine to zero; warm_restarts: CosineAnnealingWarmRestarts (SGDR)."""
+    name: Literal["cosine", "poly", "one_cycle", "warm_restarts", "constant"] = "cosine"
+    """cosine: warm-up, then one half cosine to zero; poly: warm-up, then (1 - progress) ** power; one_cycle: up and
+    down on half cosines (Smith and Topin, 2019); warm_restarts: CosineAnnealingWarmRestarts (SGDR)."""
     warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
-    """Share of all steps with a linearly rising rate (cosine and constant)."""
+    """Share of all steps with a rising rate (not for warm_restarts)."""
+    power: float = Field(default=0.9, gt=0)
+    """Exponent of poly."""
     restart_epochs: int = Field(default=10, ge=1)
     """Length of the first period of warm_restarts, in epochs."""
     restart_factor: int = Field(default=1, ge=1)

@@ -7,11 +7,11 @@ from pydantic import model_validator
 from headstart.configs.base import FilePath
 from headstart.configs.byol import ByolConfig, WatchConfig
 from headstart.configs.recipes import PRETRAIN, with_recipe
-from headstart.configs.run import RunConfig
+from headstart.configs.run import BackboneRunConfig
 from headstart.configs.starts import start_problems
 
 
-class PretrainConfig(RunConfig):
+class PretrainConfig(BackboneRunConfig):
     """BYOL pre-training of a backbone on unlabelled images."""
 
     start: str = "scratch"

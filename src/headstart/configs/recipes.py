@@ -82,8 +82,59 @@ def seed_transfer() -> Settings:
     }
 
 
+def default_segment() -> Settings:
+    """AdamW on a poly schedule with warm-up, the encoder at a tenth of the rate, cross-entropy and dice."""
+    return {
+        "image_size": 256,
+        "batch_size": 8,
+        "epochs": 50,
+        "min_steps": 400,
+        "encoder_lr": 0.3,
+        "optim": OptimConfig(name="adamw", lr=1e-3, weight_decay=0.01, grad_clip=1.0),
+        "schedule": ScheduleConfig(name="poly", warmup_fraction=0.05),
+        "loss": {"terms": ("cross-entropy", "dice")},
+    }
+
+
+def seed_model_a() -> Settings:
+    """The report's model A, VGG16-FCN32s, on 512-pixel images, with its protocol.
+
+    The report does not give its optimiser; Adam at 1e-4 and batch 8 are taken.
+    """
+    return _seed_segment() | {"model": "fcn32s-seed", "encoder": "vgg16", "epochs": 100}
+
+
+def seed_model_b() -> Settings:
+    """The report's model B: an encoder-decoder with timm's MobileNetV3-Large, 150 epochs, masks after 1, 75 and 150.
+
+    The report does not name the decoder (Unet is taken) nor the optimiser (as in ``seed_model_a``).
+    """
+    own = {"model": "unet", "encoder": "tu-mobilenetv3_large_100", "epochs": 150, "mask_epochs": (1, 75, 150)}
+    return _seed_segment() | own
+
+
+def _seed_segment() -> Settings:
+    return {
+        "image_size": 512,
+        "batch_size": 8,
+        "start": "supervised",
+        "palette": "deepglobe",
+        "ignored": "learn",
+        "protocol": "deepglobe6",
+        "optim": OptimConfig(name="adam", lr=1e-4),
+        "schedule": ScheduleConfig(name="constant", warmup_fraction=0.0),
+        "crops": {"scale": (1.0, 1.0), "flip": 0.5, "vertical_flip": 0.0, "rotate": 0.0, "colour": 0.0},
+    }
+
+
 PRETRAIN: Recipes = {"default": default_pretrain, "seed_byol": seed_byol}
 CLASSIFY: Recipes = {"default": default_classify, "seed_transfer": seed_transfer}
+SEGMENT: Recipes = {
+    "default": default_segment,
+    "default_segment": default_segment,
+    "seed_model_a": seed_model_a,
+    "seed_model_b": seed_model_b,
+}
 
 
 def with_recipe(given: Any, recipes: Recipes) -> Any:
@@ -98,7 +149,9 @@ def with_recipe(given: Any, recipes: Recipes) -> Any:
     settings = recipes[name]()
     for key, value in given.items():
         base = settings.get(key)
-        if isinstance(base, Config) and isinstance(value, Mapping):
-            value = {**base.model_dump(), **value}
+        if isinstance(base, Config):
+            base = base.model_dump()
+        if isinstance(base, Mapping) and isinstance(value, Mapping):
+            value = {**base, **value}
         settings[key] = value
     return settings

@@ -16,8 +16,6 @@ class RunConfig(OutputConfig):
     """Source of images: a folder, class folders, a CSV beside its folder, train/val pairs, or demo:bluemarble."""
     recipe: str = "default"
     """Named set of defaults (see docs/reference/recipes.md); flags given beside it win."""
-    backbone: str = "resnet50"
-    """Any timm model name, or torchvision/NAME."""
     image_size: int = Field(default=128, ge=8)
     """Side in pixels of the square images the network sees."""
     batch_size: int = Field(default=64, ge=2)
@@ -50,7 +48,6 @@ class RunConfig(OutputConfig):
     """Accept starting weights that fill less than 90 % of the backbone's parameters."""
     optim: OptimConfig = OptimConfig()
     schedule: ScheduleConfig = ScheduleConfig()
-    views: ViewsConfig = ViewsConfig()
 
     def conflicts(self) -> list[str]:
         problems = super().conflicts()
@@ -66,3 +63,11 @@ class RunConfig(OutputConfig):
         if self.resume and self.overwrite:
             problems.append("--resume goes on with the run in --out and --overwrite deletes it: give one of them")
         return problems
+
+
+class BackboneRunConfig(RunConfig):
+    """A training of one backbone on single images."""
+
+    backbone: str = "resnet50"
+    """Any timm model name, or torchvision/NAME."""
+    views: ViewsConfig = ViewsConfig()

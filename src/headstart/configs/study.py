@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from headstart.configs.base import OutputConfig
+from headstart.results import Protocol
 
 
 class StudyConfig(OutputConfig):
@@ -14,8 +15,14 @@ class StudyConfig(OutputConfig):
     """Source with labels: class folders, a CSV beside its folder, train/val pairs, or demo:bluemarble."""
     unlabelled: str | None = None
     """Source of images for pre-training within the study; None: the training images of --data, without labels."""
-    task: Literal["classify"] = "classify"
+    task: Literal["classify", "segment"] = "classify"
     """What the starts are compared on."""
+    model: str = "unet"
+    """Segmentation only: fcn32s, or a decoder of segmentation_models_pytorch; its encoder is --backbone."""
+    palette: str | None = None
+    """Segmentation only: name of a palette or a YAML file of one; none: the one that the source implies."""
+    protocol: Protocol = "ignore"
+    """Segmentation only: what the mean IoU counts."""
     starts: tuple[str, ...] = Field(default=("scratch", "supervised", "ssl", "ssl+supervised"), strict=False)
     """Starts to compare; scratch is always among them. A bare ssl or ssl+supervised is pre-trained here first."""
     trained: tuple[Literal["full", "frozen"], ...] = Field(default=("full", "frozen"), strict=False)
@@ -25,7 +32,7 @@ class StudyConfig(OutputConfig):
     label_fractions: tuple[float, ...] = Field(default=(0.1, 1.0), strict=False)
     """Shares of the training labels."""
     recipe: str = "default"
-    """Recipe of the classifiers: default or seed_transfer."""
+    """Recipe of the trainings compared; classify: default or seed_transfer, segment: default, seed_model_a, ..."""
     pretrain_recipe: str = "default"
     """Recipe of the pre-training within the study: default or seed_byol."""
     backbone: str = "resnet50"

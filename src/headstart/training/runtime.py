@@ -4,6 +4,7 @@ import logging
 import os
 import platform
 import random
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -13,29 +14,28 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from headstart.configs.run import RunConfig
-from headstart.models.backbones import build_backbone
 
 PACKAGES = ("headstart", "torch", "torchvision", "timm", "lightning-fabric", "numpy", "pillow")
 FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
-def choose_precision(config: RunConfig) -> str:
+def choose_precision(asked: str, network: Callable[[], nn.Module]) -> str:
     """``fp32`` or ``bf16``: as asked, or bf16 where it is native (AVX512-BF16, AMX, Ampere and later) and pays.
 
-    On processors it does not pay for grouped convolutions (docs/decisions/0005-precision.md).
+    On processors it does not pay for grouped convolutions (docs/decisions/0005-precision.md); ``network`` builds what
+    will compute, where that has to be looked at.
     """
-    if config.precision != "auto":
-        return config.precision
+    if asked != "auto":
+        return asked
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     native = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and _cpu_has("avx512_bf16", "amx_bf16")
-    return "bf16" if native and not has_grouped_convolutions(config) else "fp32"
+    return "bf16" if native and not has_grouped_convolutions(network()) else "fp32"
 
 
-def has_grouped_convolutions(config: RunConfig) -> bool:
-    """Whether the config's backbone has depthwise or other grouped convolutions."""
-    backbone = build_backbone(config.backbone, config.image_size)
-    return any(isinstance(module, nn.Conv2d) and module.groups > 1 for module in backbone.modules())
+def has_grouped_convolutions(network: nn.Module) -> bool:
+    """Whether a network has depthwise or other grouped convolutions."""
+    return any(isinstance(module, nn.Conv2d) and module.groups > 1 for module in network.modules())
 
 
 def _cpu_has(*flags: str) -> bool:

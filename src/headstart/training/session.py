@@ -1,9 +1,11 @@
 """One command at work in one run directory on this machine."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lightning_fabric import Fabric
+from torch import nn
 
 from headstart.configs.run import RunConfig
 from headstart.training.rundir import RunDir, open_run
@@ -33,9 +35,12 @@ class Session:
         return bool(self.fabric.is_global_zero)
 
 
-def begin(config: RunConfig, verb: str) -> Session:
-    """Start the devices, open the run directory (the first process does; the others follow) and seed."""
-    precision = choose_precision(config)
+def begin(config: RunConfig, verb: str, network: Callable[[], nn.Module]) -> Session:
+    """Start the devices, open the run directory (the first process does; the others follow) and seed.
+
+    ``network`` builds the network that will compute; it is called where the precision depends on it.
+    """
+    precision = choose_precision(config.precision, network)
     fabric = make_fabric(config, precision)
     run = open_run(config, verb) if fabric.is_global_zero else None
     run = fabric.broadcast(run)

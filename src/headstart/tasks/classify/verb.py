@@ -65,7 +65,7 @@ def classify(config: ClassifyConfig, store: Store | None = None) -> ClassifyResu
     TrainingStopped when the loss is no longer a number.
     """
     source = open_source(config.data)
-    session = begin(config, "classify")
+    session = begin(config, "classify", lambda: build_backbone(config.backbone, config.image_size))
     if session.finished:
         logger.info("%s is finished; nothing to resume.", config.out)
         return ClassifyResult.model_validate_json(session.run.result.read_text(encoding="utf-8"))

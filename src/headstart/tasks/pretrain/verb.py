@@ -63,7 +63,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     last good checkpoint is what is exported. Raises ConfigError, DataError, WeightsError or RunError.
     """
     source = open_source(config.data)
-    session = begin(config, "pretrain")
+    session = begin(config, "pretrain", lambda: build_backbone(config.backbone, config.image_size))
     if session.finished:
         logger.info("%s is finished; nothing to resume.", config.out)
         return PretrainResult.model_validate_json(session.run.result.read_text(encoding="utf-8"))

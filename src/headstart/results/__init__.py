@@ -1,0 +1,68 @@
+"""What a run hands back: the schema of result.json and of the small files beside it.
+
+Every record is plain data (pydantic, no torch). ``schema_version`` rises when a field changes its meaning.
+"""
+
+from headstart.results.base import (
+    SCHEMA_VERSION,
+    Interval,
+    Record,
+    Trained,
+)
+from headstart.results.runs import (
+    ClassifyResult,
+    DataFacts,
+    PretrainResult,
+    ViewsAudit,
+    WeightsReport,
+)
+from headstart.results.segmentation import (
+    ClassScore,
+    DataCheckResult,
+    MaskPicture,
+    MaskSample,
+    MiouResult,
+    PredictResult,
+    Protocol,
+    SegmentResult,
+    SegmentScores,
+)
+from headstart.results.studies import (
+    LabelSaving,
+    Layout,
+    PairedDifference,
+    PretrainedStart,
+    StudyResult,
+    StudyRow,
+    TsneResult,
+    Verdict,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "ClassScore",
+    "ClassifyResult",
+    "DataCheckResult",
+    "DataFacts",
+    "Interval",
+    "LabelSaving",
+    "Layout",
+    "MaskPicture",
+    "MaskSample",
+    "MiouResult",
+    "PairedDifference",
+    "PredictResult",
+    "PretrainResult",
+    "PretrainedStart",
+    "Protocol",
+    "Record",
+    "SegmentResult",
+    "SegmentScores",
+    "StudyResult",
+    "StudyRow",
+    "Trained",
+    "TsneResult",
+    "Verdict",
+    "ViewsAudit",
+    "WeightsReport",
+]

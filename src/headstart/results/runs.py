@@ -1,0 +1,118 @@
+"""Results of single runs, and what stands beside them."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from headstart.results.base import SCHEMA_VERSION, Record, Trained
+
+
+class WeightsReport(Record):
+    """How a set of weights fitted a backbone. Counts are tensors; ``share`` is of the backbone's parameters."""
+
+    source: str
+    matched: int
+    missing: list[str]
+    unexpected: list[str]
+    reshaped: list[str]
+    share: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.source}: {self.matched} tensors matched ({self.share:.1%} of the parameters), "
+            f"{len(self.missing)} missing, {len(self.unexpected)} unexpected, {len(self.reshaped)} reshaped"
+        )
+
+
+class DataFacts(Record):
+    """What a source held: written as data.json beside every result. The counts are of ``counted``, for each class."""
+
+    spec: str
+    kind: str
+    description: str
+    classes: list[str]
+    train_counts: list[int]
+    val_counts: list[int]
+    counted: Literal["images", "pixels"] = "images"
+    n_train: int
+    n_val: int
+    n_unlabelled: int
+    quarantined: int
+    split: str
+    provenance: str = ""
+    fingerprint: str = ""
+
+
+class ViewsAudit(Record):
+    """What the augmentation made of a sample of images (before training)."""
+
+    n_views: int
+    near_constant_share: float
+    threshold: float
+    warning: str | None
+    sheet: str
+
+
+class PretrainResult(Record):
+    """Result of ``headstart pretrain``. ``knn`` is a share in [0, 1], None where there are no labels."""
+
+    schema_version: int = SCHEMA_VERSION
+    task: Literal["pretrain"] = "pretrain"
+    status: Literal["finished", "collapsed", "diverged"]
+    reason: str | None = None
+    warnings: list[str] = Field(default_factory=list)
+    backbone: str
+    start: str
+    recipe: str
+    feature_size: int
+    image_size: int
+    n_images: int
+    quarantined: int
+    epochs: int
+    steps: int
+    batch_size: int
+    loss_first: float | None
+    loss_last: float | None
+    feature_std: float | None
+    effective_rank: float | None
+    knn: float | None
+    knn_before: float | None
+    views: ViewsAudit
+    weights: WeightsReport | None
+    precision: str
+    seconds: float
+    images_per_second: float
+
+
+class ClassifyResult(Record):
+    """Result of ``headstart classify``: accuracies are shares in [0, 1] on ``n_val`` validation images."""
+
+    schema_version: int = SCHEMA_VERSION
+    task: Literal["classify"] = "classify"
+    setting: str
+    start: str
+    trained: Trained
+    letter: str | None
+    backbone: str
+    recipe: str
+    label_fraction: float
+    seed: int
+    metric: Literal["accuracy"] = "accuracy"
+    accuracy: float
+    balanced_accuracy: float
+    n_train: int
+    n_val: int
+    classes: list[str]
+    confusion: list[list[int]]
+    frozen_views: int | None
+    epochs: int
+    steps: int
+    weights: WeightsReport | None
+    precision: str
+    seconds: float
+    quarantined: int
+
+    @property
+    def score(self) -> float:
+        """The number that studies compare."""
+        return self.accuracy

@@ -1,0 +1,113 @@
+"""Results of studies, and the pictures of features."""
+
+from typing import Literal
+
+from headstart.results.base import SCHEMA_VERSION, Interval, Record, Trained
+
+
+class StudyRow(Record):
+    """One setting at one label fraction over all seeds. ``sd`` is the sample standard deviation;
+    ``ci95`` the t-interval of the mean, None with one seed; ``values`` are in the order of ``seeds``.
+    """
+
+    setting: str
+    start: str
+    trained: Trained
+    letter: str | None
+    label_fraction: float
+    n_labels: int
+    metric: str
+    seeds: list[int]
+    values: list[float]
+    mean: float
+    sd: float | None
+    ci95: Interval | None
+    seconds: float
+
+
+class PairedDifference(Record):
+    """``setting`` minus ``baseline`` at one label fraction, paired by seed."""
+
+    setting: str
+    baseline: str
+    label_fraction: float
+    values: list[float]
+    mean: float
+    ci95: Interval | None
+
+
+class LabelSaving(Record):
+    """The share of the labels with which ``setting`` reaches what scratch/full reaches with all of them.
+
+    ``status``: reached (``label_fraction`` interpolated), at_most (already reached at the smallest fraction tried),
+    not_reached (``label_fraction`` is None).
+    """
+
+    setting: str
+    target: float
+    status: Literal["reached", "at_most", "not_reached"]
+    label_fraction: float | None
+
+
+class Verdict(Record):
+    """The sentence, and the settings it rests on. ``winner`` is None where the intervals do not separate."""
+
+    sentence: str
+    details: list[str]
+    winner: str | None
+    label_fraction: float
+
+
+class PretrainedStart(Record):
+    """A start that was pre-trained within, or handed to, the study. ``run`` is relative to the study where inside."""
+
+    start: str
+    run: str
+    status: str
+    reason: str | None
+    seconds: float
+
+
+class StudyResult(Record):
+    """Result of ``headstart study``."""
+
+    schema_version: int = SCHEMA_VERSION
+    task: str
+    backbone: str
+    recipe: str
+    metric: str
+    split: str
+    n_val: int
+    rows: list[StudyRow]
+    differences: list[PairedDifference]
+    label_savings: list[LabelSaving]
+    verdict: Verdict
+    pretrained: list[PretrainedStart]
+    left_out: list[str]
+    seconds: float
+
+
+class Layout(Record):
+    """One t-SNE picture. ``points`` is (n, 2); ``knn`` (leave-one-out accuracy, k = 20) and ``silhouette``
+    are of the features, not of the picture.
+    """
+
+    epoch: int
+    points: list[tuple[float, float]]
+    knn: float
+    silhouette: float
+
+
+class TsneResult(Record):
+    """Result of ``headstart tsne``: layouts of the same images, each started from the one before."""
+
+    schema_version: int = SCHEMA_VERSION
+    task: Literal["tsne"] = "tsne"
+    setting: str
+    n_images: int
+    n_total: int
+    perplexity: float
+    labels: list[int]
+    classes: list[str]
+    layouts: list[Layout]
+    seconds: float
