@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -41,6 +41,30 @@ VERBS = {
         "train a classifier from one start, fully or on a frozen backbone",
         recipes="headstart.configs.recipes:CLASSIFY",
     ),
+    "segment": Verb(
+        "headstart.configs.segment:SegmentConfig",
+        "headstart.tasks.segment:segment",
+        "train a segmentation model on pairs of images and masks",
+        recipes="headstart.configs.recipes:SEGMENT",
+    ),
+    "evaluate": Verb(
+        "headstart.configs.inference:EvaluateConfig",
+        "headstart.verbs:evaluate",
+        "score a finished run's model on other images",
+        positional=("run",),
+    ),
+    "data check": Verb(
+        "headstart.configs.data:DataCheckConfig",
+        "headstart.verbs:data_check",
+        "what a source holds, and what is wrong with it, before anyone trains",
+        positional=("data",),
+    ),
+    "miou": Verb(
+        "headstart.configs.inference:MiouConfig",
+        "headstart.analysis.miou:miou",
+        "score a folder of predicted masks against the true ones",
+        positional=("predicted", "truth"),
+    ),
     "study": Verb(
         "headstart.configs.study:StudyConfig",
         "headstart.verbs:study",
@@ -72,32 +96,48 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(version("headstart"))
         return 0
+    name, rest = split_verb(words)
+    if family(name) and (not rest or rest[0] in ("-h", "--help", "help")):
+        print("\n".join([f"usage: headstart {name} COMMAND [--flag value ...]", "", *verb_lines(family(name))]))
+        return 0
     try:
-        return run(words[0], words[1:])
+        return run(name, rest)
     except ConfigError as error:
         for problem in error.problems:
-            print(f"headstart {words[0]}: {problem}", file=sys.stderr)
+            print(f"headstart {name}: {problem}", file=sys.stderr)
     except HeadstartError as error:
-        print(f"headstart {words[0]}: {error}", file=sys.stderr)
+        print(f"headstart {name}: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except OSError as error:
-        print(f"headstart {words[0]}: {error}", file=sys.stderr)
+        print(f"headstart {name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        again = "the same command" if words[0] in ("study", "demo") else "the same command with --resume"
+        again = "the same command" if name in ("study", "demo") else "the same command with --resume"
         print(f"\nInterrupted. What was checkpointed is kept; {again} goes on from there.", file=sys.stderr)
         return 130
-    print(f"See: headstart {words[0]} --help" if words[0] in VERBS else "See: headstart --help", file=sys.stderr)
+    known = f"{name} " if name in VERBS or family(name) else ""
+    print(f"See: headstart {known}--help", file=sys.stderr)
     return ConfigError.exit_code
+
+
+def split_verb(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The verb, which may be of two words, and what follows it."""
+    n = 2 if " ".join(words[:2]) in VERBS else 1
+    return " ".join(words[:n]), list(words[n:])
+
+
+def family(name: str) -> list[str]:
+    """The verbs of two words that begin with ``name``."""
+    return [verb for verb in VERBS if verb.startswith(f"{name} ")]
 
 
 def run(name: str, argv: Sequence[str]) -> int:
     """Parse the flags of one verb, call it, and print what it returned."""
     if name not in VERBS:
-        raise ConfigError(f"unknown command; the commands are: {', '.join(VERBS)}")
+        raise ConfigError(f"unknown command; the commands are: {', '.join(family(name) or VERBS)}")
     verb = VERBS[name]
     config_class: type[Config] = load(verb.config)
     if "-h" in argv or "--help" in argv:
@@ -149,16 +189,21 @@ def say(result: Any, as_json: bool, out: Path | None) -> None:
         print(line)
 
 
+def verb_lines(names: Iterable[str]) -> list[str]:
+    """A line for each verb."""
+    width = max(map(len, VERBS))
+    return [f"  {name:<{width}} {VERBS[name].summary}" for name in names]
+
+
 def overview() -> str:
     """What ``headstart --help`` prints."""
-    lines = [f"  {name:<9} {verb.summary}" for name, verb in VERBS.items()]
     return "\n".join(
         [
             "headstart: how much of a head start do your unlabelled images give you?",
             "",
             "usage: headstart COMMAND [--flag value ...]",
             "",
-            *lines,
+            *verb_lines(VERBS),
             "",
             "headstart COMMAND --help lists a command's flags. Begin with: headstart demo --out demo-report",
         ]

@@ -2,7 +2,21 @@
 
 from pathlib import Path
 
-from headstart.results import ClassifyResult, Interval, PretrainResult, StudyResult, TsneResult
+from headstart.results import (
+    ClassifyResult,
+    DataCheckResult,
+    EvaluateResult,
+    Interval,
+    MiouResult,
+    PretrainResult,
+    Protocol,
+    SegmentResult,
+    SegmentScores,
+    StudyResult,
+    TsneResult,
+)
+
+SHOWN = 10
 
 
 def summary_lines(result: object, out: Path | None) -> list[str]:
@@ -12,10 +26,18 @@ def summary_lines(result: object, out: Path | None) -> list[str]:
             lines = pretrain_lines(result)
         case ClassifyResult():
             lines = classify_lines(result)
+        case SegmentResult():
+            lines = segment_lines(result)
+        case EvaluateResult():
+            lines = evaluate_lines(result)
         case StudyResult():
             lines = study_lines(result)
+        case MiouResult():
+            lines = miou_lines(result)
         case TsneResult():
             lines = tsne_lines(result)
+        case DataCheckResult():
+            lines = data_check_lines(result)
         case _:
             return [f"Written: {result}"]
     return lines + ([f"Written: {out}"] if out else [])
@@ -51,14 +73,40 @@ def classify_lines(result: ClassifyResult) -> list[str]:
     return lines
 
 
+def segment_lines(result: SegmentResult) -> list[str]:
+    """The scores under their protocol, class by class, and the length of the training."""
+    others = [f"{share(value)} ({name})" for name, value in result.miou_by_protocol.items() if name != result.protocol]
+    lines = [
+        f"{result.model} with {result.encoder}, {result.setting}: mean IoU {share(result.miou)} (protocol "
+        f"{result.protocol}) on {result.n_val} validation images; {', '.join(others)}.",
+        *score_lines(result.scores),
+        f"{result.n_train} training pairs, seed {result.seed}, {result.epochs} epochs of {result.steps} steps in all, "
+        f"{result.seconds:.0f} s in {result.precision}.",
+    ]
+    if result.quarantined:
+        lines.append(f"{result.quarantined} file(s) or pair(s) were left out: see quarantine.csv.")
+    return lines + result.warnings
+
+
+def evaluate_lines(result: EvaluateResult) -> list[str]:
+    """The accuracy with its definition."""
+    lines = [
+        f"{result.run}: accuracy {result.accuracy:.1%}, balanced {result.balanced_accuracy:.1%} on {result.n} images "
+        f"of {result.data}."
+    ]
+    return lines + [f"{len(result.left_out)} image(s) could not be decoded."] * bool(result.left_out)
+
+
 def study_lines(result: StudyResult) -> list[str]:
     """The table, then the verdict."""
     width = max(len(row.setting) for row in result.rows)
-    lines = [f"{'setting':<{width}}  labels  accuracy  95 % interval    n"]
+    score = max(len(result.metric_words), len("100.0%"))
+    lines = [f"{'setting':<{width}}  labels  {result.metric_words:>{score}}  95 % interval    n"]
     for row in result.rows:
         interval = "" if row.ci95 is None else interval_words(row.ci95)
         lines.append(
-            f"{row.setting:<{width}}  {row.label_fraction:>5.0%}  {row.mean:>8.1%}  {interval:<15}  {len(row.seeds)}"
+            f"{row.setting:<{width}}  {row.label_fraction:>6.0%}  {row.mean:>{score}.1%}  {interval:<15}  "
+            f"{len(row.seeds)}"
         )
     lines += [
         f"Pre-training of {start.start} {start.status}: {start.reason}"
@@ -75,9 +123,54 @@ def study_lines(result: StudyResult) -> list[str]:
 
 
 def interval_words(interval: Interval) -> str:
-    """An interval of an accuracy; one that leaves 0 to 100 % says nothing but that the seeds are too few."""
+    """An interval of a score; one that leaves 0 to 100 % says nothing but that the seeds are too few."""
     low, high = interval
     return f"{low:.1%} to {high:.1%}" if low >= 0 and high <= 1 else "too wide to say"
+
+
+PROTOCOL_WORDS: dict[Protocol, str] = {
+    "deepglobe6": "counts summed over the images, pixels of unknown truth against the class predicted there",
+    "ignore": "counts summed over the images, pixels of unknown truth left out",
+    "per-image": "the mean over the images, pixels of unknown truth left out",
+}
+
+
+def miou_lines(result: MiouResult) -> list[str]:
+    """The scores, and what they are not about."""
+    lines = score_lines(result.scores)
+    if result.left_out:
+        lines.append(f"Left out, {len(result.left_out)} file(s) without a partner:")
+        lines += capped([f"  {name}" for name in result.left_out])
+    return lines
+
+
+def score_lines(scores: SegmentScores) -> list[str]:
+    """A line for each class, then the means with their definition."""
+    width = max(map(len, [*(each.name for each in scores.classes), "class"]))
+    lines = [f"{'class':<{width}}     IoU    Dice  boundary F1     true pixels  predicted pixels"]
+    lines += [
+        f"{each.name:<{width}}  {share(each.iou):>6}  {share(each.dice):>6}  "
+        f"{share(each.boundary_f1):>11}  {each.truth_pixels:>14,}  {each.predicted_pixels:>16,}"
+        for each in scores.classes
+    ]
+    there = len(scores.classes) - len(scores.absent)
+    within = "" if scores.boundary_px is None else f" (within {scores.boundary_px} px)"
+    lines.append(
+        f"mIoU {share(scores.miou)} of {there} classes in {scores.n_images} image(s), protocol {scores.protocol}: "
+        f"{PROTOCOL_WORDS[scores.protocol]}."
+    )
+    lines.append(
+        f"Pixel accuracy {share(scores.pixel_accuracy)}, mean Dice {share(scores.mean_dice)}, boundary F1 "
+        f"{share(scores.boundary_f1)}{within}."
+    )
+    if scores.absent:
+        lines.append(f"Without a pixel in truth and prediction, so left out of the means: {', '.join(scores.absent)}.")
+    return lines
+
+
+def share(value: float | None) -> str:
+    """A share in per cent, or a dash where there is none."""
+    return "-" if value is None else f"{value:.1%}"
 
 
 def tsne_lines(result: TsneResult) -> list[str]:
@@ -87,3 +180,45 @@ def tsne_lines(result: TsneResult) -> list[str]:
         f"(of the features of {result.n_images} images)"
         for layout in result.layouts
     ]
+
+
+def data_check_lines(result: DataCheckResult) -> list[str]:
+    """What was found, the classes in a table, what cannot be used, and the warnings last."""
+    what = "pairs" if result.counted == "pixels" else "images"
+    lines = [result.description, f"Usable {what}: {result.n_train} for training, {result.n_val} for validation."]
+    lines += [f"Split: {result.split}."] * bool(result.split)
+    sizes = ", ".join(f"{width} x {height} ({number})" for width, height, number in result.sizes)
+    lines.append(f"Sizes: {sizes}{', ...' if sum(number for *_, number in result.sizes) < n_images(result) else ''}.")
+    mean, std = (" ".join(f"{value:.3f}" for value in values) for values in (result.mean, result.std))
+    lines.append(f"Red, green and blue of the training images, from 0 to 1: mean {mean}, standard deviation {std}.")
+    lines += share_lines(result)
+    if result.quarantined:
+        lines.append(f"{len(result.quarantined)} file(s) cannot be used:")
+        lines += capped([f"  {path}: {reason}" for path, reason in result.quarantined.items()])
+    for title, groups in (("There more than once", result.duplicates), ("On both sides of the split", result.leaks)):
+        if groups:
+            lines.append(f"{title}, pixel for pixel: {len(groups)} image(s)")
+            lines += capped([f"  {' = '.join(group)}" for group in groups])
+    return lines + [f"Warning: {warning}" for warning in result.warnings] + ["No warnings."] * (not result.warnings)
+
+
+def n_images(result: DataCheckResult) -> int:
+    """Images of either side that were looked at and can be used."""
+    return result.n_train + result.n_val
+
+
+def share_lines(result: DataCheckResult) -> list[str]:
+    """A line for each class with its share of either side."""
+    if not result.classes:
+        return []
+    width = max(map(len, [*result.classes, "class"]))
+    lines = [f"{'class':<{width}}  training  validation   (shares of the {result.counted})"]
+    for i, name in enumerate(result.classes):
+        val = f"{result.val_shares[i]:>10.2%}" if result.val_shares else f"{'-':>10}"
+        lines.append(f"{name:<{width}}  {result.train_shares[i]:>8.2%}  {val}")
+    return lines
+
+
+def capped(lines: list[str]) -> list[str]:
+    """The first ten lines, and how many more there are."""
+    return [*lines[:SHOWN], f"  ... and {len(lines) - SHOWN} more (--json lists all)"] if len(lines) > SHOWN else lines

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+from headstart.configs.data import DataCheckConfig
+from headstart.configs.inference import EvaluateConfig
 from headstart.configs.report import ReportConfig
 from headstart.configs.study import DemoConfig, StudyConfig
 from headstart.configs.tsne import TsneConfig
-from headstart.results import StudyResult, TsneResult
+from headstart.errors import RunError
+from headstart.results import DataCheckResult, EvaluateResult, MiouResult, StudyResult, TsneResult
 
 
 def study(config: StudyConfig) -> StudyResult:
@@ -23,6 +26,36 @@ def demo(config: DemoConfig) -> StudyResult:
     from headstart.embedded import run_demo
 
     return run_demo(config)
+
+
+def evaluate(config: EvaluateConfig) -> MiouResult | EvaluateResult:
+    """Score a finished run's model on other images. RunError for a run without a model to score."""
+    from headstart.training.rundir import read_config
+
+    verb = read_config(config.run)["verb"]
+    if verb == "segment":
+        from headstart.tasks.segment.evaluate import evaluate_segmenter
+
+        return evaluate_segmenter(config)
+    if verb == "classify":
+        from headstart.tasks.classify.evaluate import evaluate_classifier
+
+        return evaluate_classifier(config)
+    raise RunError(f"{config.run} is a {verb} run; evaluate takes a segmentation or a classification run.")
+
+
+def data_check(config: DataCheckConfig) -> DataCheckResult:
+    """What a source of images, or of pairs of images and masks, holds. DataError where that cannot be said."""
+    from headstart.analysis.data_check import check_source
+    from headstart.training.progress import Progress
+
+    with Progress(steps=1, done=0, batch_size=1, shown=True, noun="image") as progress:
+
+        def watch(done: int, total: int) -> None:
+            progress.steps = total
+            progress.update(done)
+
+        return check_source(config, watch)
 
 
 def tsne(config: TsneConfig) -> TsneResult:

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from headstart import embedded
+from headstart.embedded import classification
 from headstart.cli import main
 from headstart.results import StudyResult
 
 
 @pytest.mark.slow
 def test_the_demo_ends_with_a_verdict_and_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "SEEDS", 1)
-    monkeypatch.setattr(embedded, "TILE_SIZE", 128)  # few tiles
-    monkeypatch.setattr(embedded, "IMAGE_SIZE", 32)
+    monkeypatch.setattr(classification, "SEEDS", 1)
+    monkeypatch.setattr(classification, "TILE_SIZE", 128)  # few tiles
+    monkeypatch.setattr(classification, "IMAGE_SIZE", 32)
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out), "--minutes", "0.2"]) == 0
     result = StudyResult.model_validate_json((out / "result.json").read_text())
@@ -30,5 +30,5 @@ def test_the_demo_ends_with_a_verdict_and_a_page(tmp_path: Path, monkeypatch: py
 def test_steps_follow_the_machine_within_bounds(
     monkeypatch: pytest.MonkeyPatch, seconds: float, step: float, expected: int
 ) -> None:
-    monkeypatch.setattr(embedded, "SEEDS", 3)
-    assert embedded.steps_that_fit(seconds, step) == expected
+    monkeypatch.setattr(classification, "SEEDS", 3)
+    assert classification.steps_that_fit(seconds, step) == expected

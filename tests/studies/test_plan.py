@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from headstart.configs.starts import Start
 from headstart.configs.study import StudyConfig
 from headstart.errors import ConfigError
-from headstart.studies.plan import plan, start_folder, start_labels
+from headstart.studies.plan import bare_starts, keeps_model, plan, run_settings, start_folder, start_labels
 
 
 def config(**fields) -> StudyConfig:
@@ -81,3 +81,24 @@ def test_all_mistakes_are_reported_at_once():
     assert sum("label fraction" in line for line in problems) == 3
     with pytest.raises(ConfigError, match="label-fractions is empty"):
         plan(config(label_fractions=()))
+
+
+def test_runs_of_one_study_differ_in_start_training_labels_and_seed_only():
+    study = config(starts=("supervised", "ssl", "ssl=a/run"), epochs=2, image_size=32, min_steps=0)
+    runs = plan(study)
+    own = {"out", "start", "frozen", "label_fraction", "seed"}
+    shared = [{k: v for k, v in run_settings(study, run).items() if k not in own} for run in runs]
+    assert all(settings == shared[0] for settings in shared)
+    assert (shared[0]["epochs"], shared[0]["image_size"], shared[0]["min_steps"]) == (2, 32, 0)
+    assert not {"epochs", "image_size", "min_steps"} & run_settings(config(), runs[0]).keys()
+    starts = {run.start: run_settings(study, run)["start"] for run in runs}
+    assert bare_starts(runs) == ["ssl"]
+    assert starts.pop("ssl") == f"ssl={(study.out / 'runs' / 'pretrain' / 'ssl').resolve()}"
+    assert starts == {"scratch": "scratch", "supervised": "supervised", "ssl=a/run": "ssl=a/run"}
+
+
+def test_of_each_setting_one_model_is_kept():
+    study = config(starts=("ssl",), label_fractions=(0.1, 0.5))
+    kept = [run for run in plan(study) if keeps_model(study, run)]
+    assert sorted(run.setting for run in kept) == ["scratch/frozen", "scratch/full", "ssl/frozen", "ssl/full"]
+    assert {(run.seed, run.label_fraction) for run in kept} == {(0, 0.5)}

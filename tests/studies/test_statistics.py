@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from headstart.results import ClassifyResult
+from headstart.results import ClassifyResult, SegmentResult, SegmentScores
 from headstart.studies.statistics import (
     label_saving,
     label_savings,
@@ -56,6 +56,63 @@ def result(start: str, trained: str, fraction: float, seed: int, accuracy: float
         "quarantined": 0,
     }
     return ClassifyResult(**(values | fields))
+
+
+def segment_result(start: str, trained: str, fraction: float, seed: int, miou: float | None) -> SegmentResult:
+    scores = SegmentScores(
+        protocol="deepglobe6",
+        miou=miou,
+        pixel_accuracy=0.99,
+        mean_dice=0.99,
+        boundary_f1=None,
+        boundary_px=None,
+        classes=[],
+        absent=[],
+        labels=[],
+        counts=[],
+        n_images=7,
+    )
+    return SegmentResult(
+        setting=f"{start.partition('=')[0]}/{trained}",
+        start=start,
+        trained=trained,
+        model="unet",
+        encoder="tu-test_resnet",
+        recipe="default",
+        label_fraction=fraction,
+        seed=seed,
+        protocol="deepglobe6",
+        miou=miou,
+        scores=scores,
+        miou_by_protocol={"deepglobe6": miou, "ignore": 0.99},
+        n_parameters=1,
+        n_train=round(100 * fraction),
+        n_val=7,
+        classes=["water"],
+        colours=[(0, 0, 255)],
+        epochs=1,
+        steps=1,
+        weights=None,
+        precision="fp32",
+        seconds=3.0,
+        quarantined=0,
+    )
+
+
+def test_rows_of_a_segmentation_hold_its_mean_iou_under_its_protocol():
+    starts = ("ssl=a/one", "scratch")
+    rows = rows_from(
+        [segment_result(start, "full", 0.5, seed, 0.3 + 0.1 * seed) for start in starts for seed in (0, 1)]
+    )
+    assert [(row.setting, row.letter, row.metric) for row in rows] == [
+        ("scratch/full", None, "miou"),
+        ("ssl/full", None, "miou"),
+    ]
+    assert (rows[0].values, rows[0].n_labels, rows[0].seconds) == ([0.3, 0.4], 50, 6.0)
+    (difference,) = paired_differences(rows)
+    assert difference.values == [0.0, 0.0]
+    (nothing_scored,) = rows_from([segment_result("scratch", "full", 1.0, 0, None)])
+    assert nothing_scored.mean == 0.0
 
 
 def test_interval_in_closed_form():

@@ -11,7 +11,13 @@ from headstart.studies.statistics import label_savings, paired_differences, samp
 from headstart.studies.verdict import make_verdict
 
 
-def row(setting: str, values: list[float], fraction: float = 0.1, seeds: list[int] | None = None) -> StudyRow:
+def row(
+    setting: str,
+    values: list[float],
+    fraction: float = 0.1,
+    seeds: list[int] | None = None,
+    metric: str = "accuracy",
+) -> StudyRow:
     start, _, trained = setting.rpartition("/")
     return StudyRow(
         setting=setting,
@@ -20,7 +26,7 @@ def row(setting: str, values: list[float], fraction: float = 0.1, seeds: list[in
         letter=None,
         label_fraction=fraction,
         n_labels=round(1013 * fraction),
-        metric="accuracy",
+        metric=metric,
         seeds=list(range(len(values))) if seeds is None else seeds,
         values=values,
         mean=float(np.mean(values)),
@@ -30,8 +36,8 @@ def row(setting: str, values: list[float], fraction: float = 0.1, seeds: list[in
     )
 
 
-def verdict(*rows: StudyRow):
-    return make_verdict(rows, paired_differences(rows), label_savings(rows))
+def verdict(*rows: StudyRow, protocol: str | None = None):
+    return make_verdict(rows, paired_differences(rows), label_savings(rows), protocol)
 
 
 CLEAR = [
@@ -56,6 +62,29 @@ def test_a_clear_winner_is_told_in_one_exact_sentence():
         "+12.3 points over scratch/full (95 % interval 12.1 to 12.5, n=3 seeds). "
         "It needs about 19 % of the labels to reach what scratch/full reaches with all of them (75.1 %)."
     )
+
+
+@pytest.mark.parametrize("protocol", ["ignore", "deepglobe6", "per-image"])
+def test_a_mean_iou_is_named_with_its_protocol_wherever_it_stands(protocol):
+    rows = [each.model_copy(update={"metric": "miou"}) for each in CLEAR]
+    result = verdict(*rows, protocol=protocol)
+    assert result.sentence.startswith(
+        "With 10 % of the labels (101 images), start from supervised and train everything: 71.2 % mean IoU (protocol "
+        f"{protocol}), +12.3 points over scratch/full (95 % interval 12.1 to 12.5, n=3 seeds)."
+    )
+    words = " ".join([result.sentence, *result.details])
+    assert "accuracy" not in words
+    assert f"(scratch/frozen) reach 20.0 % mean IoU (protocol {protocol})" in words
+    assert words.count("mean IoU") == words.count(f"mean IoU (protocol {protocol})") > 2
+
+
+def test_a_frozen_segmentation_is_told_to_train_its_decoder():
+    frozen = [row("scratch/full", [0.1, 0.11], metric="miou"), row("ssl/frozen", [0.5, 0.51], metric="miou")]
+    sentence = verdict(*frozen, protocol="ignore").sentence
+    assert (
+        "start from ssl and train the decoder only, the encoder frozen: 50.5 % mean IoU (protocol ignore)" in sentence
+    )
+    assert "classifier" not in sentence
 
 
 def test_details_speak_of_own_pretraining_the_floor_the_runner_up_and_all_labels():
@@ -91,7 +120,7 @@ def test_no_clear_winner_names_who_shares_the_lead_and_who_beats_scratch():
     )
     assert result.winner is None
     assert "no clear winner at n=3" in result.sentence
-    assert "ssl+supervised/full (72.0 % accuracy) has the highest mean" in result.sentence
+    assert "ssl+supervised/full has the highest mean, 72.0 % accuracy, but" in result.sentence
     assert (
         "not clearly above supervised/full (71.0 %): the paired 95 % interval does not lie above zero"
         in result.sentence

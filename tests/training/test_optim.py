@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from headstart.configs.optimisation import OptimConfig
-from headstart.training.optim import OPTIMISERS, build_optimizer, clip_gradients, peak_lr
+from headstart.training.optim import OPTIMISERS, build_optimizer, clip_gradients, peak_lr, set_lr
 
 
 def test_the_rate_scales_with_the_batch_only_where_the_recipe_says_so() -> None:
@@ -57,6 +57,39 @@ def test_lars_follows_its_formula(decay: float) -> None:
     expected = weight.detach() - 0.5 * local * (weight.grad + decay * weight.detach())
     optimizer.step()
     torch.testing.assert_close(weight.detach(), expected, rtol=1e-4, atol=1e-6)
+
+
+def scaled(name: str) -> float:
+    """A tenth for the first of two layers."""
+    return 0.1 if name.startswith("0.") else 1.0
+
+
+def test_a_part_at_a_tenth_of_the_rate_moves_a_tenth() -> None:
+    """SGD without momentum moves by rate x gradient: the same gradients, a tenth of the step."""
+    config = OptimConfig(name="sgd", lr=0.5, momentum=0.0)
+    moved = []
+    for scale in ({}, {"lr_scale": scaled}):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+        before = {name: p.detach().clone() for name, p in net.named_parameters()}
+        optimizer = build_optimizer(net, config, 32, **scale)
+        set_lr(optimizer, 0.25)
+        net(torch.randn(8, 3)).square().sum().backward()
+        optimizer.step()
+        moved.append({name: p.detach() - before[name] for name, p in net.named_parameters()})
+    whole, parts = moved
+    for name in whole:
+        torch.testing.assert_close(parts[name], scaled(name) * whole[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMISERS))
+def test_groups_are_by_rate_and_decay(name: str) -> None:
+    net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    config = OptimConfig(name=name, lr=2.0, weight_decay=0.5)  # type: ignore[arg-type]
+    optimizer = build_optimizer(net, config, 32, scaled)
+    found = {id(p): (g["lr"], g["lr_scale"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
+    expected = [(0.2, 0.1, 0.5), (0.2, 0.1, 0.0), (2.0, 1.0, 0.5), (2.0, 1.0, 0.0)]
+    assert [found[id(p)] for p in net.parameters()] == [pytest.approx(values) for values in expected]
 
 
 def test_clipping_scales_to_the_limit() -> None:

@@ -1,4 +1,4 @@
-"""What the runs of one study share, so that it is done once: checked images, and features of frozen backbones."""
+"""What the runs of one study share, so that it is done once: checked images and masks, features of frozen backbones."""
 
 import hashlib
 from collections.abc import Callable
@@ -9,9 +9,13 @@ import numpy as np
 
 from headstart.data.decode import check_images
 from headstart.data.imageset import ImageSet
+from headstart.data.pair_check import CheckedPairs, check_pairs
+from headstart.data.pairs import PairSet
+from headstart.data.palettes import Palette
 from headstart.models.backbones import Backbone
 
 FeatureKey = tuple[str, str, ImageSet]
+PairKey = tuple[PairSet, Palette, bool]
 
 
 @dataclass
@@ -24,6 +28,7 @@ class Store:
 
     shared: bool = False
     checked: dict[ImageSet, ImageSet] = field(default_factory=dict)
+    pairs: dict[PairKey, CheckedPairs] = field(default_factory=dict)
     features: dict[FeatureKey, np.ndarray] = field(default_factory=dict)
 
     def decodable(self, images: ImageSet, quarantine: Path, strict: bool, workers: int) -> ImageSet:
@@ -31,6 +36,15 @@ class Store:
         if images not in self.checked:
             self.checked[images] = check_images(images, quarantine, strict, workers)
         return self.checked[images]
+
+    def checked_pairs(
+        self, pairs: PairSet, palette: Palette, quarantine: Path, strict: bool, workers: int, nearest: bool
+    ) -> CheckedPairs:
+        """``check_pairs``, once for each set, palette and way to read colours; quarantine as in ``decodable``."""
+        key = (pairs, palette, nearest)
+        if key not in self.pairs:
+            self.pairs[key] = check_pairs(pairs, palette, quarantine, strict, workers, nearest)
+        return self.pairs[key]
 
     def features_of(
         self, backbone: Backbone, view: str, images: ImageSet, compute: Callable[[], np.ndarray]

@@ -1,18 +1,25 @@
 """Settings of ``headstart study`` and ``headstart demo``."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from headstart.configs.base import OutputConfig
+from headstart.configs.recipes import CLASSIFY, PRETRAIN, SEGMENT, Recipes
 from headstart.results import Protocol
+
+RECIPES: Mapping[str, Recipes] = {"classify": CLASSIFY, "segment": SEGMENT}
+"""Task of a study -> the recipes of its trainings."""
+SEGMENT_ONLY = ("model", "palette", "nearest_colour", "protocol")
 
 
 class StudyConfig(OutputConfig):
     """Starts x full/frozen x label fractions x seeds on one task, under equal conditions, with a verdict."""
 
     data: str
-    """Source with labels: class folders, a CSV beside its folder, train/val pairs, or demo:bluemarble."""
+    """Source with labels: class folders, a CSV beside its folder, train/val pairs of these, pairs of images and masks
+    for --task segment, or demo:bluemarble."""
     unlabelled: str | None = None
     """Source of images for pre-training within the study; None: the training images of --data, without labels."""
     task: Literal["classify", "segment"] = "classify"
@@ -21,16 +28,18 @@ class StudyConfig(OutputConfig):
     """Segmentation only: fcn32s, or a decoder of segmentation_models_pytorch; its encoder is --backbone."""
     palette: str | None = None
     """Segmentation only: name of a palette or a YAML file of one; none: the one that the source implies."""
+    nearest_colour: bool = False
+    """Segmentation only: read a mask colour outside the palette as the nearest one in it, instead of refusing it."""
     protocol: Protocol = "ignore"
     """Segmentation only: what the mean IoU counts."""
     starts: tuple[str, ...] = Field(default=("scratch", "supervised", "ssl", "ssl+supervised"), strict=False)
     """Starts to compare; scratch is always among them. A bare ssl or ssl+supervised is pre-trained here first."""
     trained: tuple[Literal["full", "frozen"], ...] = Field(default=("full", "frozen"), strict=False)
-    """full: everything is trained; frozen: the classifier only."""
+    """full: everything is trained; frozen: the classifier, or the decoder, only."""
     seeds: int = Field(default=3, ge=1)
     """Runs of each setting, with seeds 0, 1, ...; an interval needs at least two."""
     label_fractions: tuple[float, ...] = Field(default=(0.1, 1.0), strict=False)
-    """Shares of the training labels."""
+    """Shares of the training labels, or of the training pairs of images and masks."""
     recipe: str = "default"
     """Recipe of the trainings compared; classify: default or seed_transfer, segment: default, seed_model_a, ..."""
     pretrain_recipe: str = "default"
@@ -40,9 +49,9 @@ class StudyConfig(OutputConfig):
     image_size: int | None = Field(default=None, ge=8)
     """Side in pixels of the square images the network sees; None: the recipe's."""
     epochs: int | None = Field(default=None, ge=1)
-    """Epochs of each classifier; None: the recipe's."""
+    """Epochs of each training compared; None: the recipe's."""
     min_steps: int | None = Field(default=None, ge=0)
-    """Fewest optimiser steps of each classifier, so that few labels get as fair a try; None: the recipe's."""
+    """Fewest optimiser steps of each training compared, so that few labels get as fair a try; None: the recipe's."""
     pretrain_epochs: int | None = Field(default=None, ge=1)
     """Epochs of each pre-training; None: the recipe's, or --pretrain-minutes."""
     pretrain_minutes: float | None = Field(default=None, gt=0)
@@ -55,6 +64,39 @@ class StudyConfig(OutputConfig):
     """Make an undecodable image an error instead of a line in quarantine.csv."""
     overwrite: bool = False
     """Delete a study that is already in --out; without it, finished runs are kept and the rest is done."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_recipe(cls, given: Any) -> Any:
+        """The network and the protocol that a recipe names hold for the study too, unless said otherwise."""
+        recipe = RECIPES[given.get("task", "classify")].get(given.get("recipe")) if _is_plain(given) else None
+        if recipe is None:
+            return given
+        named = recipe()
+        if "encoder" in named:
+            named["backbone"] = named["encoder"].removeprefix("tu-")
+        return {key: named[key] for key in ("backbone", *SEGMENT_ONLY) if key in named} | given
+
+    def conflicts(self) -> list[str]:
+        problems = super().conflicts()
+        for flag, name, recipes in (
+            ("--recipe", self.recipe, RECIPES[self.task]),
+            ("--pretrain-recipe", self.pretrain_recipe, PRETRAIN),
+        ):
+            if name not in recipes:
+                problems.append(f"{flag} {name!r}: the recipes are {', '.join(recipes)}")
+        if self.task != "segment":
+            problems += [
+                f"--{name.replace('_', '-')} is for segmentation: add --task segment, or leave it out"
+                for name in SEGMENT_ONLY
+                if getattr(self, name) != type(self).model_fields[name].default
+            ]
+        return problems
+
+
+def _is_plain(given: Any) -> bool:
+    """Whether these are settings by name, of a task there is; anything else is refused further on."""
+    return isinstance(given, dict) and given.get("task", "classify") in RECIPES
 
 
 class DemoConfig(OutputConfig):

@@ -1,6 +1,7 @@
 """CSV files that list images and their labels: the layout ``train.csv`` (id, filename, label) beside ``train/``."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -40,13 +41,18 @@ def read_csv(file: Path) -> Found:
 
 def lists_images(file: Path) -> bool:
     """Whether ``file`` is a readable CSV with a filename column."""
+    return has_columns(file, FILENAME)
+
+
+def has_columns(file: Path, *names: str) -> bool:
+    """Whether ``file`` is a readable CSV with columns of these names (in lower case)."""
     try:
-        return FILENAME in _header(next(iter(_lines(file)), (1, []))[1])
+        return set(names) <= set(header_of(next(iter(csv_lines(file)), (1, []))[1]))
     except DataError:
         return False
 
 
-def _lines(file: Path) -> list[tuple[int, list[str]]]:
+def csv_lines(file: Path) -> list[tuple[int, list[str]]]:
     """(line number, cells) of every line that is not blank."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
@@ -60,13 +66,14 @@ def _lines(file: Path) -> list[tuple[int, list[str]]]:
         raise DataError(f"{file} cannot be read: {error.strerror}.") from error
 
 
-def _header(cells: list[str]) -> list[str]:
+def header_of(cells: list[str]) -> list[str]:
+    """The names of the columns, in lower case."""
     return [cell.strip().lower() for cell in cells]
 
 
 def _rows(file: Path) -> tuple[list[Row], bool]:
-    lines = _lines(file)
-    header = _header(lines[0][1]) if lines else []
+    lines = csv_lines(file)
+    header = header_of(lines[0][1]) if lines else []
     if FILENAME not in header:
         raise DataError(
             f"{file} has no column {FILENAME!r}: its first line has {', '.join(header) or 'nothing'}. It needs a comma-"
@@ -78,13 +85,13 @@ def _rows(file: Path) -> tuple[list[Row], bool]:
         if len(cells) != len(header):
             raise DataError(f"{file}, line {line}: {len(cells)} values under a header of {len(header)} columns.")
         label = "" if label_at is None else cells[label_at].strip()
-        rows.append(Row(line, _relative(file, line, cells[name_at].strip()), label))
+        rows.append(Row(line, relative_name(file, line, cells[name_at].strip()), label))
     if not rows:
         raise DataError(f"{file} lists no images: it has a header and no other line.")
     return rows, label_at is not None and any(row.label for row in rows)
 
 
-def _relative(file: Path, line: int, name: str) -> str:
+def relative_name(file: Path, line: int, name: str) -> str:
     """The file name as a normalised relative path. DataError when it is empty or could lead out of the folder."""
     windows = PureWindowsPath(name)
     if not name or "\0" in name or name.endswith("/"):
@@ -112,19 +119,26 @@ def _distinct(file: Path, rows: list[Row]) -> tuple[list[Row], int]:
 
 def _image_folder(file: Path, rows: list[Row]) -> tuple[Path, int]:
     """The folder that holds most of the listed files, and how many it lacks."""
-    offered = [file.with_suffix(""), file.parent, file.parent / "images"]
+    return folder_of(file, [row.name for row in rows], [file.with_suffix(""), file.parent, file.parent / "images"])
+
+
+def folder_of(file: Path, names: Sequence[str], offered: Sequence[Path]) -> tuple[Path, int]:
+    """Which of the ``offered`` folders holds most of the files that a CSV lists, and how many of them it lacks.
+
+    DataError where none holds any.
+    """
     present = {}
     for folder in offered:
-        present[folder] = sum((folder / row.name).is_file() for row in rows) if folder.is_dir() else 0
-        if present[folder] == len(rows):
+        present[folder] = sum((folder / name).is_file() for name in names) if folder.is_dir() else 0
+        if present[folder] == len(names):
             break
     root = max(present, key=lambda folder: present[folder])
     if not present[root]:
         raise DataError(
-            f"None of the {len(rows)} files that {file} lists exists (such as {rows[0].name}). "
+            f"None of the {len(names)} files that {file} lists exists (such as {names[0]}). "
             f"Looked in {', '.join(map(str, offered))}. Put the images into one of these folders."
         )
-    return root, len(rows) - present[root]
+    return root, len(names) - present[root]
 
 
 def _labels(file: Path, rows: list[Row]) -> tuple[str, ...]:

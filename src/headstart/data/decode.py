@@ -12,6 +12,8 @@ How each kind of pixel becomes 8-bit RGB:
   is guessed from the values, because a guess would differ from one file of a set to the next.
 - EXIF orientation (JPEG, PNG, WebP, TIFF) is applied; EXIF that cannot be read counts as upright.
 - Animations and multi-page files: the first frame.
+- GeoTIFFs of more than three bands: the first three, whatever the others are. These, and TIFFs of a layout that Pillow
+  does not know, are read by rasterio (extra ``geo``), with 8 bits a sample only.
 """
 
 import csv
@@ -25,7 +27,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from headstart.data.imageset import ImageSet
-from headstart.errors import DataError
+from headstart.data.rasters import TIFF_SUFFIXES, has_further_bands, read_bands
+from headstart.errors import DataError, HeadstartError
 
 logger = logging.getLogger(__name__)
 
@@ -71,16 +74,41 @@ def decode(path: Path) -> Pixels:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DecodeError(path, f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}")
+            if has_further_bands(image):
+                return read_bands(path, MAX_PIXELS)
             image.load()
             bits, white_is_zero = _sample_format(image)
-            return np.array(_rgb(_upright(image), bits, white_is_zero), dtype=np.uint8)
+            return np.array(_rgb(upright(image), bits, white_is_zero), dtype=np.uint8)
     except DecodeError:
         raise
+    except UnidentifiedImageError as error:
+        return _by_rasterio(path, error)
     except Exception as error:  # Pillow's readers raise a dozen unrelated kinds on damaged files
-        raise DecodeError(path, _reason(error)) from error
+        raise DecodeError(path, reason_of(error)) from error
 
 
-def _reason(error: Exception) -> str:
+def _by_rasterio(path: Path, refusal: UnidentifiedImageError) -> Pixels:
+    """A TIFF that Pillow does not know. DecodeError if rasterio does not either, or is not there."""
+    if not is_tiff(path):
+        raise DecodeError(path, reason_of(refusal)) from refusal
+    try:
+        return read_bands(path, MAX_PIXELS)
+    except Exception as error:  # as above, of GDAL's drivers
+        raise DecodeError(path, reason_of(error)) from error
+
+
+def is_tiff(path: Path) -> bool:
+    """Whether the file is called and begins like a TIFF."""
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return False
+    with path.open("rb") as stream:
+        return stream.read(2) in (b"II", b"MM")
+
+
+def reason_of(error: Exception) -> str:
+    """What is wrong with an image file, in one line, from what its reader raised."""
+    if isinstance(error, HeadstartError):
+        return str(error)
     if isinstance(error, FileNotFoundError):
         return "file not found"
     if isinstance(error, IsADirectoryError):
@@ -95,7 +123,8 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {words}"[:200]
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
+    """The image as its EXIF orientation says; as it is stored where there is none that can be read."""
     try:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
     except Exception:  # damaged EXIF says nothing about the pixels, which are sound

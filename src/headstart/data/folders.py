@@ -13,6 +13,11 @@ logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
+TRAIN_NAMES = ("train", "training")
+VAL_NAMES = ("val", "validation", "valid", "test")
+"""What folders and CSV files of the two sides may be called, in any capitals; the first that is there is taken."""
+PROVENANCE_FILE = "PROVENANCE.md"
+
 NaturalKey = tuple[tuple[tuple[int | str, ...], ...], str]
 
 
@@ -61,6 +66,17 @@ def find_images(root: Path) -> tuple[str, ...]:
         images = (name for name in files if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."))
         names += ((Path(folder) / name).relative_to(root).as_posix() for name in images)
     return tuple(sorted(names, key=natural_key))
+
+
+def entry(folder: Path, name: str) -> Path | None:
+    """What is called ``name`` (in lower case) in ``folder``, whatever its capitals."""
+    return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name), None)
+
+
+def provenance_in(folder: Path) -> str:
+    """The text of the PROVENANCE.md in ``folder``, if there is one."""
+    file = folder / PROVENANCE_FILE
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
 
 
 def _warn(error: OSError) -> None:

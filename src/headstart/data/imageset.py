@@ -1,9 +1,12 @@
 """A set of image files, with labels or without: what every loader and every split works on."""
 
-from collections.abc import Container, Iterable
+import hashlib
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import SupportsIndex
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -38,3 +41,23 @@ class ImageSet:
     def unlabelled(self) -> "ImageSet":
         """The same images, their labels forgotten."""
         return replace(self, labels=None)
+
+
+def class_counts(images: ImageSet | None, classes: Sequence[str]) -> list[int]:
+    """Images of each class; nothing where there are no images or no labels."""
+    if images is None or images.labels is None:
+        return []
+    return np.bincount(images.labels, minlength=len(classes)).tolist() if images.labels else [0] * len(classes)
+
+
+def fingerprint(sets: Sequence[ImageSet], classes: Sequence[str]) -> str:
+    """SHA-256 of the names, sizes in bytes and labels of all files; none is read."""
+    digest = hashlib.sha256()
+    for images in sets:
+        digest.update(b"set\n")
+        for i, name in enumerate(images.names):
+            file = images.path(i)
+            size = file.stat().st_size if file.is_file() else -1
+            label = "" if images.labels is None else classes[images.labels[i]]
+            digest.update(f"{name}\0{size}\0{label}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()

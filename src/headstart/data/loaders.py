@@ -110,8 +110,11 @@ def worker_count(workers: int | Literal["auto"]) -> int:
     return min(8, cores if torch.cuda.is_available() else cores // 4)
 
 
-def training_loader(dataset: ViewsDataset, batches: MicroBatches, workers: int) -> DataLoader[Any]:
-    """Loader over an explicit list of micro-batches; a batch is [views (B, V, 3, S, S), labels (B,), indices (B,)]."""
+def training_loader(dataset: Dataset[Any], batches: MicroBatches, workers: int) -> DataLoader[Any]:
+    """Loader over an explicit list of micro-batches. A batch is what the dataset's items are, stacked: [views
+    (B, V, 3, S, S), labels (B,), indices (B,)] of a ViewsDataset, [crops (B, 3, S, S), masks (B, S, S), indices (B,)]
+    of a PairsDataset.
+    """
     return DataLoader(
         dataset,
         batch_sampler=batches,

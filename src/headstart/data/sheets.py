@@ -41,15 +41,18 @@ def sample_sheet(
     return [(title, tuple(shown)) for title, shown in drawn if shown]
 
 
-def pair_sheet(pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]], path: Path) -> None:
-    """Save a PNG sheet of view pairs (each (H, W, 3) uint8 RGB), under 600 kB: both views of a pair share a frame."""
+def pair_sheet(pairs: Sequence[Sequence[NDArray[np.uint8]]], path: Path) -> None:
+    """Save a PNG sheet of pairs of pictures, or of longer rows that belong together (each picture (H, W, 3) uint8 RGB),
+    under 600 kB: the pictures of a row share a frame.
+    """
     if not pairs:
         raise ValueError("there are no pairs to draw")
     views = [tuple(Image.fromarray(view) for view in pair) for pair in pairs]
     n_columns = min(4, len(pairs))
 
     def render(cell: int) -> Image.Image:
-        width, height, margin = 2 * cell + 3 * GAP, cell + 2 * GAP, 4 * GAP
+        n = len(views[0])
+        width, height, margin = n * cell + (n + 1) * GAP, cell + 2 * GAP, 4 * GAP
         n_rows = -(-len(views) // n_columns)
         sheet = Image.new("RGB", (n_columns * (width + margin) + margin, n_rows * (height + margin) + margin), PAPER)
         for i, pair in enumerate(views):

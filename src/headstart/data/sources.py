@@ -2,47 +2,49 @@
 
 =====================  ================================================================================================
 ``PATH``               a folder: train/val pair, CSV, class folders or unlabelled images, whichever is found first
+``PATH`` with pairs    of images and masks (``pairs.py``), and no CSV of labelled images: the images, never the masks
 ``PATH/train.csv``     a CSV beside its image folder; a val.csv (validation, valid, test) beside it is used too
 ``folder:PATH``        all images below PATH, without labels
 ``classes:PATH``       each folder of PATH is a class (or of PATH/train and PATH/val)
 ``csv:PATH``           this CSV alone, without the val.csv beside it
 ``demo:bluemarble``    the embedded data; ``demo:bluemarble:48`` with tiles of 48 pixels
+``demo:landcover``     the same at 512 pixels, without labels (as pairs of images and masks, see ``pairs.py``)
 =====================  ================================================================================================
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from headstart.data import bluemarble
 from headstart.data.csv_source import lists_images, read_csv
 from headstart.data.folders import (
+    TRAIN_NAMES,
+    VAL_NAMES,
     Found,
     class_order,
+    entry,
     find_images,
+    provenance_in,
     read_class_folders,
     read_folder,
     read_unlabelled,
 )
-from headstart.data.imageset import ImageSet
+from headstart.data.imageset import ImageSet, class_counts, fingerprint
+from headstart.data.pair_csv import lists_pairs
+from headstart.data.pairs import PairSource, has_pairs, open_pairs, pair_split
 from headstart.data.splits import stratified_holdout
 from headstart.errors import DataError
 from headstart.results import DataFacts
 
 __all__ = ["ImageSet", "Source", "data_facts", "labelled_split", "open_source", "unlabelled_images"]
 
-Kind = Literal["folder", "class folders", "csv", "demo"]
+Kind = Literal["folder", "class folders", "csv", "pairs", "demo"]
 
-TRAIN_NAMES = ("train", "training")
-VAL_NAMES = ("val", "validation", "valid", "test")
-PROVENANCE_FILE = "PROVENANCE.md"
 REMEDY = (
     "A source is a folder of images, a folder of class folders, a CSV (id,filename,label) beside its image folder, "
-    "a folder with a train/val pair of any of these, or demo:bluemarble."
+    "a folder with a train/val pair of any of these, a source of image/mask pairs, or demo:bluemarble."
 )
 
 
@@ -77,14 +79,21 @@ def open_source(spec: str) -> Source:
         raise DataError(f"{path} is a file, but not a CSV. {REMEDY}")
     if forced and (prefix == "csv") != path.is_file():
         raise DataError(f"{prefix}:{rest}: {path} is a {'file' if path.is_file() else 'folder'}. {REMEDY}")
+    if _reads_as_pairs(path, prefix if forced else ""):
+        return _images_of(open_pairs(spec))
     train, val = READERS[prefix](path) if forced else (_detect_csv(path) if path.is_file() else _detect(path))
     return _source(spec, path if path.is_dir() else path.parent, train, val)
 
 
 def _open_demo(spec: str, rest: str) -> Source:
     name, _, tile = rest.partition(":")
+    if rest == "landcover":
+        return _images_of(open_pairs(spec))
     if name != "bluemarble" or (tile and not tile.isdecimal()):
-        raise DataError(f"There is no {spec}. The embedded data is demo:bluemarble, or demo:bluemarble:TILE in pixels.")
+        raise DataError(
+            f"There is no {spec}. The embedded data is demo:bluemarble, demo:bluemarble:TILE in pixels, or "
+            "demo:landcover."
+        )
     tile_size = int(tile) if tile else bluemarble.DEFAULT_TILE_SIZE
     opened = open_source(str(bluemarble.cached_bluemarble(tile_size)))
     n_val = len(opened.val) if opened.val else 0
@@ -93,6 +102,38 @@ def _open_demo(spec: str, rest: str) -> Source:
         f"{len(opened.train)} for training and {n_val} for validation, from {opened.train.root.parent}"
     )
     return replace(opened, spec=spec, kind="demo", description=description, split=bluemarble.SPLIT_WORDS)
+
+
+def _reads_as_pairs(path: Path, forced: str) -> bool:
+    """Whether a path holds pairs, of which the images are read. A CSV of labelled images says otherwise, and so does a
+    prefix, but for csv: before a CSV of pairs.
+    """
+    if path.is_file():
+        return lists_pairs(path) and not lists_images(path)
+    return not forced and not any(lists_images(file) for file in path.glob("*.csv")) and has_pairs(str(path))
+
+
+def _images_of(pairs: PairSource) -> Source:
+    """The images of a source of pairs, those without a mask too, unlabelled.
+
+    Where there is no validation side, the images that ``pair_split`` holds out are set apart here too: what is
+    pre-trained on these images must not have seen what a segmentation is judged by.
+    """
+    (train, val), split = pairs.every_image, pairs.split
+    if val is None and len(pairs.train) > 1:
+        _, held_out, split = pair_split(pairs)
+        val = held_out.images
+        train = train.without(frozenset(val.names))
+    return Source(
+        spec=pairs.spec,
+        kind="demo" if pairs.kind == "demo" else "pairs",
+        description=f"{len(train)} images, their masks are not read: {pairs.description}",
+        classes=(),
+        train=train,
+        val=val,
+        provenance=pairs.provenance,
+        split=split,
+    )
 
 
 Pair = tuple[Found, Found | None]
@@ -117,23 +158,19 @@ def _detect(folder: Path) -> Pair:
 def _detect_csv(file: Path) -> Pair:
     val = None
     if file.stem.lower() in TRAIN_NAMES:
-        val = next((part for name in VAL_NAMES if (part := _entry(file.parent, f"{name}.csv"))), None)
+        val = next((part for name in VAL_NAMES if (part := entry(file.parent, f"{name}.csv"))), None)
     return read_csv(file), read_csv(val) if val else None
 
 
 def _part(folder: Path, names: tuple[str, ...]) -> Path | None:
     """The CSV, else the folder with images, that is first among ``names``, whatever its capitals."""
     for name in names:
-        table, images = _entry(folder, f"{name}.csv"), _entry(folder, name)
+        table, images = entry(folder, f"{name}.csv"), entry(folder, name)
         if table and table.is_file():
             return table
         if images and images.is_dir() and find_images(images):
             return images
     return None
-
-
-def _entry(folder: Path, name: str) -> Path | None:
-    return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name), None)
 
 
 def _read(path: Path) -> Found:
@@ -142,7 +179,7 @@ def _read(path: Path) -> Found:
 
 def _forced_classes(folder: Path) -> Pair:
     """Class folders of train/ and val/ where both hold folders and no loose images; else of ``folder`` itself."""
-    parts = [_entry(folder, name) for name in (*TRAIN_NAMES, *VAL_NAMES)]
+    parts = [entry(folder, name) for name in (*TRAIN_NAMES, *VAL_NAMES)]
     train, val = (
         next((part for part in some if part and all("/" in name for name in find_images(part) or ("",))), None)
         for some in (parts[: len(TRAIN_NAMES)], parts[len(TRAIN_NAMES) :])
@@ -171,7 +208,6 @@ def _source(spec: str, folder: Path, train: Found, val: Found | None) -> Source:
     told = f"{len(train_set)} images" + (f" of {len(classes)} classes" if classes else "") + f": {train.words}"
     if val and val_set:
         told += f"; validation: {len(val_set)} images: {val.words}"
-    file = folder / PROVENANCE_FILE
     return Source(
         spec=spec,
         kind=_kind(train),
@@ -179,7 +215,7 @@ def _source(spec: str, folder: Path, train: Found, val: Found | None) -> Source:
         classes=classes,
         train=train_set,
         val=val_set,
-        provenance=file.read_text(encoding="utf-8", errors="replace") if file.is_file() else "",
+        provenance=provenance_in(folder),
         split="train and validation images as the source gives them" if val_set else "",
     )
 
@@ -263,31 +299,13 @@ def data_facts(
         kind=source.kind,
         description=source.description,
         classes=list(source.classes),
-        train_counts=_counts(train, source.classes),
-        val_counts=_counts(val, source.classes),
+        train_counts=class_counts(train, source.classes),
+        val_counts=class_counts(val, source.classes),
         n_train=len(train),
         n_val=len(val) if val else 0,
         n_unlabelled=sum(len(images) for images in sets if images.labels is None),
         quarantined=quarantined,
         split=source.split if split is None else split,
         provenance=source.provenance,
-        fingerprint=_fingerprint(sets, source.classes),
+        fingerprint=fingerprint(sets, source.classes),
     )
-
-
-def _counts(images: ImageSet | None, classes: tuple[str, ...]) -> list[int]:
-    if images is None or images.labels is None:
-        return []
-    return np.bincount(images.labels, minlength=len(classes)).tolist() if images.labels else [0] * len(classes)
-
-
-def _fingerprint(sets: list[ImageSet], classes: tuple[str, ...]) -> str:
-    digest = hashlib.sha256()
-    for images in sets:
-        digest.update(b"set\n")
-        for i, name in enumerate(images.names):
-            file = images.path(i)
-            size = file.stat().st_size if file.is_file() else -1
-            label = "" if images.labels is None else classes[images.labels[i]]
-            digest.update(f"{name}\0{size}\0{label}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()

@@ -25,6 +25,16 @@ def stratified_fraction(labels: ArrayLike, fraction: float, seed: int) -> Indice
     return _ascending(kept)
 
 
+def nested_fraction(n: int, fraction: float, seed: int) -> Indices:
+    """Indices of ``fraction`` of ``n`` items without classes, at least one, ascending; int64 (k,).
+
+    With one seed, a smaller fraction's items are among a larger one's. ValueError unless ``fraction`` is in (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"a fraction is above 0 and at most 1, not {fraction}")
+    return np.sort(shuffled(n, seed, "fraction")[: max(1, _rounded(fraction * n))])
+
+
 def stratified_holdout(labels: ArrayLike, val_fraction: float, seed: int) -> tuple[Indices, Indices]:
     """Training and validation indices, both ascending: ``val_fraction`` of each class is held out.
 

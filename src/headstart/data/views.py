@@ -4,7 +4,8 @@ A view is a function of (image, seed): the same seed gives the same view in ever
 in [0, 255]; views are float32 CHW tensors, normalised by the channel mean and standard deviation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -28,18 +29,31 @@ class View:
 
     def pixels(self, image: Tensor, seed: int) -> Tensor:
         """The view before normalising: uint8 (3, size, size) in [0, 255]."""
-        generator = torch.default_generator  # what torchvision draws from; torch.manual_seed is 100 times as slow
-        state = generator.get_state()
-        generator.manual_seed(seed)
-        try:
+        with drawn_by(seed):
             view: Tensor = self.transform(image)
-        finally:
-            generator.set_state(state)
         return view
 
     def __call__(self, image: Tensor, seed: int) -> Tensor:
         """The view as the network gets it: float32 (3, size, size)."""
         return (self.pixels(image, seed).float().div_(255) - self.mean) / self.std
+
+
+@contextmanager
+def drawn_by(seed: int) -> Iterator[None]:
+    """Within this, what torchvision draws is a function of ``seed``; afterwards the generator is as it was before."""
+    generator = torch.default_generator  # what torchvision draws from; torch.manual_seed is 100 times as slow
+    state = generator.get_state()
+    generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        generator.set_state(state)
+
+
+def colour_jitter(strength: float) -> v2.ColorJitter:
+    """BYOL's jitter at ``strength`` 1 (Grill et al., 2020, Appendix B), as far as each part of it can go beyond."""
+    most = ((0.4, 1.0), (0.4, 1.0), (0.2, 1.0), (0.1, 0.5))
+    return v2.ColorJitter(*(min(limit, share * strength) for share, limit in most))
 
 
 def build_views(config: ViewsConfig, image_size: int, mean: RGB, std: RGB, count: int) -> list[View]:
@@ -74,12 +88,10 @@ def _light(config: ViewsConfig, size: int, which: int) -> list[Any]:
 
 
 def _byol(config: ViewsConfig, size: int, which: int) -> list[Any]:
-    c = config.colour
-    jitter = v2.ColorJitter(min(1.0, 0.4 * c), min(1.0, 0.4 * c), min(1.0, 0.2 * c), min(0.5, 0.1 * c))
     kernel = max(3, size // 10 | 1)
     return [
         *_light(config, size, which),
-        v2.RandomApply([jitter], config.colour_probability),
+        v2.RandomApply([colour_jitter(config.colour)], config.colour_probability),
         v2.RandomGrayscale(config.grey),
         v2.RandomApply([v2.GaussianBlur(kernel, (0.1, 2.0))], config.blur[which]),
         v2.RandomSolarize(128, config.solarise[which]),

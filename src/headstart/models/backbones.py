@@ -63,6 +63,16 @@ def build_backbone(name: str, image_size: int | None = None) -> Backbone:
         ConfigError: unknown name (with close ones), no features to be had, or images too small or of a side
             that the network cannot divide into patches.
     """
+    backbone = unmeasured_backbone(name, image_size)
+    backbone.feature_size = _measure_feature_size(name, backbone.network, backbone.image_size)
+    return backbone
+
+
+def unmeasured_backbone(name: str, image_size: int | None = None) -> Backbone:
+    """As ``build_backbone``, but with a ``feature_size`` of 0: to load weights into, not to be run.
+
+    Images of this size need not be large enough for it, as those of an encoder of the same layers are.
+    """
     if name.startswith(TORCHVISION):
         network, default_size = _torchvision_network(name, image_size)
         mean, std = IMAGENET_MEAN, IMAGENET_STD
@@ -71,8 +81,7 @@ def build_backbone(name: str, image_size: int | None = None) -> Backbone:
         network = timm_network(name, image_size)
         mean, std = channel_statistics(cfg.mean), channel_statistics(cfg.std)
         default_size = cfg.input_size[-1]
-    size = image_size or default_size
-    return Backbone(name, network, _measure_feature_size(name, network, size), mean, std, size)
+    return Backbone(name, network, 0, mean, std, image_size or default_size)
 
 
 def architecture(name: str) -> str:

@@ -15,8 +15,8 @@ from headstart.errors import WeightsError
 from headstart.models.backbones import Backbone
 from headstart.models.weight_files import read_state
 
-WEIGHTS_FILE = "backbone.safetensors"
-FACTS_FILE = "backbone.json"
+BACKBONE = "backbone"
+"""Name of the two files of a backbone's export, without the endings."""
 
 
 def export_backbone(backbone: Backbone, folder: Path, facts: Mapping[str, object]) -> None:
@@ -24,16 +24,7 @@ def export_backbone(backbone: Backbone, folder: Path, facts: Mapping[str, object
 
     backbone.json holds ``backbone`` (the name), ``feature_size``, ``mean``, ``std``, ``image_size`` (pixels),
     ``sha256`` (of the weights file) and the given facts, which must be plain JSON data and cannot replace these.
-    Each file is written beside, flushed to the disk and renamed; a reader that comes between the two renames finds a
-    sha256 that does not fit, never half a file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {
-        key: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-        for key, tensor in backbone.network.state_dict().items()
-    }
-    part = folder / f"{WEIGHTS_FILE}.part"
-    safetensors.torch.save_file(state, part, metadata={"format": "pt"})
     description = {
         **facts,
         "backbone": backbone.name,
@@ -41,14 +32,8 @@ def export_backbone(backbone: Backbone, folder: Path, facts: Mapping[str, object
         "mean": list(backbone.mean),
         "std": list(backbone.std),
         "image_size": backbone.image_size,
-        "sha256": _sha256(part),
     }
-    facts_part = folder / f"{FACTS_FILE}.part"
-    facts_part.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    for written, name in ((part, WEIGHTS_FILE), (facts_part, FACTS_FILE)):
-        with written.open("rb+") as file:
-            os.fsync(file.fileno())
-        written.replace(folder / name)
+    write_described(folder, BACKBONE, backbone.network.state_dict(), description)
 
 
 def read_export(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -57,23 +42,53 @@ def read_export(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         WeightsError: a file is missing or unreadable, or the weights are not those that backbone.json was written for.
     """
+    return read_described(folder, BACKBONE, "headstart pretrain")
+
+
+def write_described(folder: Path, what: str, state: Mapping[str, Tensor], facts: Mapping[str, object]) -> None:
+    """Write tensors and what there is to say of them: WHAT.safetensors, and WHAT.json with a ``sha256`` of the former.
+
+    Each file is written beside, flushed to the disk and renamed; a reader that comes between the two renames finds a
+    sha256 that does not fit, never half a file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        key: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for key, tensor in state.items()
+    }
+    part, facts_part = folder / f"{what}.safetensors.part", folder / f"{what}.json.part"
+    safetensors.torch.save_file(tensors, part, metadata={"format": "pt"})
+    facts_part.write_text(json.dumps({**facts, "sha256": _sha256(part)}, indent=2) + "\n", encoding="utf-8")
+    for written in (part, facts_part):
+        with written.open("rb+") as file:
+            os.fsync(file.fileno())
+        written.replace(written.with_suffix(""))
+
+
+def read_described(folder: Path, what: str, writer: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the facts of what ``write_described`` wrote; ``writer`` is the command that does so.
+
+    Raises:
+        WeightsError: a file is missing or unreadable, or the weights are not those that the facts were written for.
+    """
+    weights_file, facts_file = f"{what}.safetensors", f"{what}.json"
     try:
-        facts = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
-        expected, _ = facts["sha256"], facts["backbone"]
-        actual = _sha256(folder / WEIGHTS_FILE)
+        facts = json.loads((folder / facts_file).read_text(encoding="utf-8"))
+        expected, _ = facts["sha256"], facts[what]
+        actual = _sha256(folder / weights_file)
     except OSError as error:
         raise WeightsError(
             f"{folder} is not an export ({Path(str(error.filename)).name}: {error.strerror}); "
-            f"it must hold {WEIGHTS_FILE} and {FACTS_FILE}, as headstart pretrain writes them at the end"
+            f"it must hold {weights_file} and {facts_file}, as {writer} writes them at the end"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{folder / FACTS_FILE} is damaged ({error!r}); export the backbone again") from None
+        raise WeightsError(f"{folder / facts_file} is damaged ({error!r}); export the {what} again") from None
     if actual != expected:
         raise WeightsError(
-            f"{folder / WEIGHTS_FILE} is not the file that {FACTS_FILE} describes "
+            f"{folder / weights_file} is not the file that {facts_file} describes "
             f"(sha256 {actual[:12]}..., expected {str(expected)[:12]}...); copy both again or export again"
         )
-    return read_state(folder / WEIGHTS_FILE), facts
+    return read_state(folder / weights_file), facts
 
 
 def _sha256(path: Path) -> str:

@@ -30,7 +30,7 @@ def best_match(state: Mapping[str, Tensor], network: nn.Module) -> Match:
     target = network.state_dict()
     parameters = {key for key, _ in network.named_parameters()}
     best, best_rank = Match("", {}), (0, 0, 0, 0)
-    for names in ({key: key for key in target}, _sequential_names(target, network)):
+    for names in ({key: key for key in target}, _sequential_names(target, network), _vgg_names(target)):
         for prefix in sorted(_prefixes(state, names)):
             sources = {key: prefix + name for name, key in names.items() if prefix + name in state}
             fitting = [key for key, name in sources.items() if fit(state[name], target[key], key) is not None]
@@ -44,15 +44,18 @@ def best_match(state: Mapping[str, Tensor], network: nn.Module) -> Match:
 def fit(given: Tensor, wanted: Tensor, key: str) -> Tensor | None:
     """The given tensor in the shape of the wanted one, or None where the two don't fit.
 
-    Besides equal shapes, two differences are bridged: dimensions of size one (a linear layer and a 1x1 convolution
-    hold the same numbers in the same order), and the grid of a vision transformer's position embedding, which is
-    interpolated (bicubic). Anything else, such as a first convolution for another number of channels, does not fit.
+    Besides equal shapes, three differences are bridged: dimensions of size one (a linear layer and a 1x1 convolution
+    hold the same numbers in the same order); a linear layer on a flattened map, which is a convolution with a kernel of
+    the map's size; and the grid of a vision transformer's position embedding, which is interpolated (bicubic). Anything
+    else, such as a first convolution for another number of channels, does not fit.
     """
     if given.is_floating_point() != wanted.is_floating_point():
         return None
     if given.shape == wanted.shape:
         return given
     if [size for size in given.shape if size != 1] == [size for size in wanted.shape if size != 1]:
+        return given.reshape(wanted.shape)
+    if given.ndim == 2 and wanted.ndim == 4 and given.shape == wanted.flatten(1).shape:
         return given.reshape(wanted.shape)
     if key.rpartition(".")[2] in _POSITIONS and given.ndim == wanted.ndim == 3 and given.shape[2] == wanted.shape[2]:
         return _resize_positions(given, wanted)
@@ -94,6 +97,15 @@ def _sequential_names(target: Mapping[str, Tensor], network: nn.Module) -> dict[
         if dot and child in places:
             names[f"{places[child]}.{rest}"] = key
     return names
+
+
+def _vgg_names(target: Mapping[str, Tensor]) -> dict[str, str]:
+    """The keys of timm's VGG as torchvision names them, whose classifier is made of linear layers; else nothing."""
+    if "pre_logits.fc1.weight" not in target:
+        return {}
+    return {
+        key.replace("pre_logits.fc1", "classifier.0").replace("pre_logits.fc2", "classifier.3"): key for key in target
+    }
 
 
 def _standing(prefix: str) -> int:

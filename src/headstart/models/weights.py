@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,12 @@ def load_into(
     matched = {key: tensor for key, tensor in fitted.items() if tensor is not None}
     report = _report(backbone, state, match, matched, source)
     if report.share < MIN_SHARE and not allow_partial:
-        raise _too_little(report, state, match, target, backbone.name)
+        misfits = [
+            f"{key} is {tuple(state[match.sources[key]].shape)} in the file and {tuple(target[key].shape)} here"
+            for key in report.missing
+            if key in match.sources
+        ]
+        raise too_little(report, backbone.name, "--backbone", misfits)
     if not all_finite(matched.values()):
         raise WeightsError(f"{source} holds NaN or infinity: the training it comes from diverged; take other weights")
     with no_grad():
@@ -150,7 +155,7 @@ def _load_timm(backbone: Backbone, name: str, allow_partial: bool) -> WeightsRep
     if not (cfg.has_weights):
         raise WeightsError(f"timm has no pretrained weights of {name}; give a file: supervised=FILE")
     origin = f"https://huggingface.co/{cfg.hf_hub_id}" if cfg.hf_hub_id else cfg.url
-    network = _download(lambda: timm_network(name, backbone.image_size, pretrained=True), name, origin)
+    network = download(lambda: timm_network(name, backbone.image_size, pretrained=True), name, origin)
     tag = f"{architecture(name)}.{cfg.tag}" if cfg.tag else name
     report = load_into(backbone, network.state_dict(), f"supervised (timm {tag})", allow_partial)
     backbone.mean, backbone.std = channel_statistics(cfg.mean), channel_statistics(cfg.std)
@@ -162,14 +167,14 @@ def _load_torchvision(backbone: Backbone, name: str, allow_partial: bool) -> Wei
     weights = torchvision_weights(name)
     if weights is None:
         raise WeightsError(f"torchvision has no pretrained weights of {name!r}; give a file: supervised=FILE")
-    state = _download(lambda: weights.get_state_dict(progress=False, check_hash=True), name, weights.url)
+    state = download(lambda: weights.get_state_dict(progress=False, check_hash=True), name, weights.url)
     report = load_into(backbone, state, f"supervised ({TORCHVISION}{weights})", allow_partial)
     preprocessing = weights.transforms()
     backbone.mean, backbone.std = channel_statistics(preprocessing.mean), channel_statistics(preprocessing.std)
     return report
 
 
-def _download(fetch: Callable[[], Any], name: str, origin: str | None) -> Any:
+def download(fetch: Callable[[], Any], name: str, origin: str | None) -> Any:
     """What ``fetch`` returns; its failure becomes one line that says what to do without a network."""
     _log.info("supervised weights of %s: from the cache, or downloaded from %s", name, origin)
     try:
@@ -202,25 +207,21 @@ def _report(
     )
 
 
-def _too_little(
-    report: WeightsReport, state: Mapping[str, Tensor], match: Match, target: Mapping[str, Tensor], name: str
-) -> WeightsError:
-    """The error for weights that fill too little of a backbone, with a few examples of each kind of misfit."""
-    misfits = [
-        f"{key} is {tuple(state[match.sources[key]].shape)} in the file and {tuple(target[key].shape)} in the backbone"
-        for key in report.missing
-        if key in match.sources
-    ]
+def too_little(report: WeightsReport, name: str, flag: str, misfits: Sequence[str] = ()) -> WeightsError:
+    """The error for weights that fill too little of a network, with a few examples of each kind of misfit.
+
+    ``flag`` is what the network was chosen by.
+    """
     lines = [
         f"{report.source}: fills {report.share:.1%} of the parameters of {name}; at least {MIN_SHARE:.0%} are needed",
         f"  missing in the file: {_few(report.missing)}",
-        f"  unknown to the backbone: {_few(report.unexpected)}",
+        f"  unknown to the {flag.removeprefix('--')}: {_few(report.unexpected)}",
         *([f"  of another shape: {_few(misfits)}"] if misfits else []),
-        "Check that the file is of this --backbone, or accept it as it is with --allow-partial-weights",
+        f"Check that the file is of this {flag}, or accept it as it is with --allow-partial-weights",
     ]
     return WeightsError("\n".join(lines))
 
 
-def _few(names: list[str], n: int = 4) -> str:
+def _few(names: Sequence[str], n: int = 4) -> str:
     """The first few of many names."""
     return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "") if names else "none"

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from headstart.reports.facts import Confusion
 from headstart.reports.figures import (
     CARD,
     COLOURS,
@@ -18,7 +17,8 @@ from headstart.reports.figures import (
     layout,
     plain,
 )
-from headstart.reports.words import percent
+from headstart.reports.study_runs import Confusion
+from headstart.reports.words import percent, short_count
 from headstart.results import Layout, TsneResult
 
 SYMBOL_PATHS = {
@@ -112,7 +112,9 @@ def tsne_figure(
 
 
 def confusion_figure(confusion: Confusion) -> Figure:
-    """Share of each true class that was given each class; counts are written in up to ten classes."""
+    """Share of each true class that was given each class. In up to ten classes the counts of images are written, too,
+    or the shares in per cent where it is pixels that were counted, which come in millions.
+    """
     size = len(confusion.classes)
     gap = 1 if size <= MOST_TICKS else 0
     totals = [sum(row) for row in confusion.counts]
@@ -120,7 +122,7 @@ def confusion_figure(confusion: Confusion) -> Figure:
     hover = [
         [
             f"truth: {plain(confusion.classes[i])}<br>given: {plain(confusion.classes[j])}<br>"
-            f"{n} of {totals[i]} ({percent(shares[i][j])})"
+            f"{short_count(n)} of {short_count(totals[i])} {confusion.counted} ({percent(shares[i][j])})"
             for j, n in enumerate(row)
         ]
         for i, row in enumerate(confusion.counts)
@@ -139,7 +141,7 @@ def confusion_figure(confusion: Confusion) -> Figure:
     }
     if size <= MOST_NUMBERED:
         heat |= {
-            "text": [[str(n) for n in row] for row in confusion.counts],
+            "text": _written(confusion, shares),
             "texttemplate": "%{text}",
             "textfont": {"color": INK},
         }
@@ -155,17 +157,25 @@ def confusion_figure(confusion: Confusion) -> Figure:
     return Figure("confusion", "Confusion matrix", summary, [heat], drawn, square=True)
 
 
+def _written(confusion: Confusion, shares: list[list[float | None]]) -> list[list[str]]:
+    if confusion.counted == "images":
+        return [[str(n) for n in row] for row in confusion.counts]
+    return [["" if share is None else f"{share * 100:.0f}" for share in row] for row in shares]
+
+
 def largest_share(confusion: Confusion) -> float:
     """The largest share of a true class that was given one class."""
     return max((max(row) / sum(row) for row in confusion.counts if sum(row)), default=0.0)
 
 
 def worst_confusions(confusion: Confusion, most: int = 5) -> list[tuple[str, str, int, int]]:
-    """The most frequent mistakes: true class, class given, how often, of how many."""
+    """The most frequent mistakes: true class, class given, how often, of how many. Where the truth is a class that is
+    not scored, nothing is a mistake.
+    """
     mistakes = [
         (confusion.classes[i], confusion.classes[j], n, sum(row))
         for i, row in enumerate(confusion.counts)
         for j, n in enumerate(row)
-        if i != j and n > 0
+        if i != j and n > 0 and confusion.classes[i] != confusion.ignored
     ]
     return sorted(mistakes, key=lambda mistake: (-mistake[2], mistake[0], mistake[1]))[:most]

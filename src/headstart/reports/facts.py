@@ -1,42 +1,37 @@
 """Everything a report says, read from the files of a run directory. Reads JSON and images, never tensors."""
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-from pydantic import ValidationError
+from typing import Any, Literal
 
 from headstart.errors import RunError
+from headstart.reports.files import Curve, Curves, Setup, optional, parse, read_curves, read_result, read_setup
 from headstart.reports.pictures import Picture, read_picture
+from headstart.reports.segment_facts import MASK_BYTES, SegmentFacts, Shelf, read_segment, read_shelf
+from headstart.reports.study_runs import (
+    ClassIous,
+    Confusion,
+    best_row,
+    class_ious,
+    images_confused,
+    pixels_confused,
+    read_runs,
+    rows_with_most_labels,
+    runs_of,
+)
 from headstart.results import (
-    SCHEMA_VERSION,
     ClassifyResult,
     DataFacts,
     PretrainedStart,
     PretrainResult,
-    Record,
+    SegmentResult,
     StudyResult,
-    StudyRow,
     TsneResult,
 )
 
 LOG = logging.getLogger(__name__)
-R = TypeVar("R", bound=Record)
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One measurement over the optimiser steps; a value that was not finite is None."""
-
-    steps: tuple[int, ...]
-    values: tuple[float | None, ...]
-
-
-Curves = Mapping[tuple[str, str], Curve]
-"""Curves by (split, name), as metrics.jsonl has them."""
 
 
 @dataclass(frozen=True)
@@ -63,135 +58,85 @@ class TsneFacts:
 
 
 @dataclass(frozen=True)
-class Confusion:
-    """Counts (truth x prediction) of one setting, summed over its seeds."""
-
-    setting: str
-    label_fraction: float
-    n_seeds: int
-    classes: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What config.json holds: enough to repeat the run."""
-
-    verb: str
-    config: Mapping[str, Any]
-    versions: Mapping[str, str]
-    machine: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class Facts:
-    """All that a page is made of. Exactly one of ``study``, ``classify``, ``pretrains[0].result`` is its subject."""
+    """All that a page is made of. Exactly one of ``study``, ``classify``, ``segment``, ``pretrains[0].result`` is its
+    subject. Of a study of segmentations, ``classes`` are the settings with most labels, and ``kept`` is the run of the
+    best of them whose masks were kept. ``shelf`` are the segmentations that lie beside a study.
+    """
 
-    kind: Literal["study", "pretrain", "classify"]
+    kind: Literal["study", "pretrain", "classify", "segment"]
     directory: str
     study: StudyResult | None = None
     classify: ClassifyResult | None = None
     classify_curves: Curves = field(default_factory=dict)
+    segment: SegmentFacts | None = None
     pretrains: tuple[PretrainFacts, ...] = ()
     data: DataFacts | None = None
     samples: Picture | None = None
     tsne: tuple[TsneFacts, ...] = ()
     confusion: Confusion | None = None
+    classes: tuple[ClassIous, ...] = ()
+    kept: SegmentFacts | None = None
+    shelf: Shelf | None = None
     setup: Setup | None = None
 
 
 def read_facts(run_dir: Path) -> Facts:
-    """The facts of a study, a pre-training or a classification run in ``run_dir``.
+    """The facts of a study, a pre-training, a classification or a segmentation run in ``run_dir``.
 
     RunError when result.json is missing, damaged or of a newer headstart; other files may be absent.
     """
-    raw = read_result(run_dir)
+    raw, path = read_result(run_dir), run_dir / "result.json"
     shared: dict[str, Any] = {
         "directory": run_dir.resolve().name,
         "data": optional(DataFacts, run_dir / "data.json"),
         "samples": read_picture(run_dir / "samples.png"),
         "tsne": _read_tsne(run_dir),
-        "setup": _read_setup(run_dir),
+        "setup": read_setup(run_dir),
     }
     if "rows" in raw:
-        study = parse(StudyResult, raw, run_dir / "result.json")
+        study = parse(StudyResult, raw, path)
         pretrains = tuple(_pretrain_of_study(run_dir, start) for start in study.pretrained)
-        return Facts("study", study=study, pretrains=pretrains, confusion=_best_confusion(run_dir, study), **shared)
+        shelf = read_shelf(run_dir / "segmentation")
+        own = _of_segmentations(run_dir, study) if study.task == "segment" else _of_classifiers(run_dir, study)
+        return Facts("study", study=study, pretrains=pretrains, shelf=shelf, **own, **shared)
     if raw.get("task") == "pretrain":
-        pretrained = parse(PretrainResult, raw, run_dir / "result.json")
+        pretrained = parse(PretrainResult, raw, path)
         return Facts("pretrain", pretrains=(_pretrain(run_dir, pretrained.start, ".", pretrained),), **shared)
     if raw.get("task") == "classify":
-        result = parse(ClassifyResult, raw, run_dir / "result.json")
-        confusion = _confusion([result], result.setting, result.label_fraction)
+        result = parse(ClassifyResult, raw, path)
+        confusion = images_confused([result], result.setting)
         curves = read_curves(run_dir / "metrics.jsonl")
         return Facts("classify", classify=result, classify_curves=curves, confusion=confusion, **shared)
+    if raw.get("task") == "segment":
+        segment = read_segment(run_dir, parse(SegmentResult, raw, path))
+        return Facts("segment", segment=segment, confusion=segment.confusion, **shared)
     raise RunError(
         f"{run_dir}/result.json is of the task {raw.get('task')!r}, which has no report. "
-        "Name the directory of a study, a pre-training run or a classification run."
+        "Name the directory of a study, a pre-training, a classification or a segmentation run."
     )
 
 
-def read_result(run_dir: Path) -> dict[str, Any]:
-    """result.json as a dict. RunError when it is missing, damaged or newer than this program."""
-    path = run_dir / "result.json"
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if not run_dir.is_dir():
-            raise RunError(f"{run_dir} is not a directory. Name the one a study or a run was written to.") from None
-        begun = "The run has not finished: start it again with --resume, or a study with the same --out."
-        other = "Name the directory that --out was given."
-        hint = begun if (run_dir / "config.json").is_file() else other
-        raise RunError(f"{run_dir} has no result.json, so there is nothing to report. {hint}") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read ({error}). Restore it, or repeat the run.") from None
-    if not isinstance(raw, dict):
-        raise RunError(f"{path} is not a result of headstart. Name the directory of a study or a run.")
-    if isinstance(raw.get("schema_version"), int) and raw["schema_version"] > SCHEMA_VERSION:
-        raise RunError(f"{path} was written by a newer headstart (schema {raw['schema_version']}). Upgrade to read it.")
-    return raw
-
-
-def parse(record: type[R], raw: Mapping[str, Any], path: Path) -> R:
-    """``raw`` as a record. RunError naming the first fields that do not fit."""
-    try:
-        return record.model_validate(raw)
-    except ValidationError as error:
-        places = [".".join(str(part) for part in problem["loc"]) for problem in error.errors()[:3]]
-        raise RunError(
-            f"{path} does not have the form of a {record.__name__} (see {', '.join(places)}). "
-            "It was changed by hand, or written by another version: repeat the run, or use that version."
-        ) from None
-
-
-def optional(record: type[R], path: Path) -> R | None:
-    """The record in ``path``; None, with a warning where the file is there but damaged, if it cannot be had."""
-    try:
-        return parse(record, json.loads(path.read_text(encoding="utf-8")), path)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RunError) as error:
-        LOG.warning("%s is left out of the report: %s", path, error)
-        return None
-
-
-def read_curves(path: Path) -> Curves:
-    """All curves of a metrics.jsonl, by (split, name). Lines that are torn or not measurements are passed over."""
-    if not path.is_file():
+def _of_classifiers(run_dir: Path, study: StudyResult) -> dict[str, Any]:
+    row = best_row(study)
+    if row is None:
         return {}
-    gathered: dict[tuple[str, str], dict[int, float | None]] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-            value = float(row["value"]) if row["value"] is not None else float("nan")
-            key, step = (str(row["split"]), str(row["name"])), int(row["step"])
-        except (ValueError, TypeError, KeyError):
-            continue
-        finite = value if value - value == 0 else None
-        gathered.setdefault(key, {})[step] = finite
+    best = runs_of(row, read_runs(run_dir, ClassifyResult))
+    return {"confusion": images_confused([result for _, result in best], row.setting)}
+
+
+def _of_segmentations(run_dir: Path, study: StudyResult) -> dict[str, Any]:
+    row = best_row(study)
+    if row is None:
+        return {}
+    runs = read_runs(run_dir, SegmentResult)
+    best = runs_of(row, runs)
+    compared = [(each, [result for _, result in runs_of(each, runs)]) for each in rows_with_most_labels(study)]
+    with_masks = (read_segment(path, result, MASK_BYTES // 2) for path, result in best if result.samples)
     return {
-        key: Curve(tuple(sorted(points)), tuple(points[step] for step in sorted(points)))
-        for key, points in gathered.items()
+        "confusion": pixels_confused([result for _, result in best], row.setting),
+        "classes": tuple(class_ious(each, results) for each, results in compared if results),
+        "kept": next((run for run in with_masks if run.samples), None),
     }
 
 
@@ -204,7 +149,7 @@ def _pretrain_of_study(run_dir: Path, start: PretrainedStart) -> PretrainFacts:
 
 
 def _pretrain(folder: Path, start: str, run: str, result: PretrainResult | None) -> PretrainFacts:
-    setup = _read_setup(folder)
+    setup = read_setup(folder)
     init_from = setup.config.get("init_from") if setup else None
     return PretrainFacts(
         start=start,
@@ -238,54 +183,3 @@ def _read_tsne(run_dir: Path) -> tuple[TsneFacts, ...]:
             continue
         found.append(TsneFacts(path.parent.relative_to(run_dir).as_posix(), result))
     return tuple(found)
-
-
-def _read_setup(folder: Path) -> Setup | None:
-    try:
-        raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(raw, dict):
-        return None
-    parts = {name: raw.get(name) for name in ("config", "versions", "machine")}
-    dicts = {name: part if isinstance(part, dict) else {} for name, part in parts.items()}
-    if "headstart" in raw:
-        dicts["versions"] = {"headstart": raw["headstart"], **dicts["versions"]}
-    return Setup(str(raw.get("verb", "")), **dicts)
-
-
-def best_row(study: StudyResult) -> StudyRow | None:
-    """The setting with the highest mean at the largest share of labels."""
-    largest = max((row.label_fraction for row in study.rows), default=0.0)
-    rows = [row for row in study.rows if row.label_fraction == largest]
-    return max(rows, key=lambda row: row.mean, default=None)
-
-
-def _best_confusion(run_dir: Path, study: StudyResult) -> Confusion | None:
-    row = best_row(study)
-    if row is None or study.task != "classify":
-        return None
-    paths = sorted((run_dir / "runs").glob("*/*/labels-*/seed-*/result.json"))
-    results = [result for path in paths if (result := optional(ClassifyResult, path)) is not None]
-    same = [
-        result
-        for result in results
-        if (result.trained, result.label_fraction) == (row.trained, row.label_fraction)
-        and (result.start == row.start or result.start.endswith(f"/runs/pretrain/{row.start}"))
-        and result.seed in row.seeds
-    ]
-    return _confusion(same, row.setting, row.label_fraction)
-
-
-def _confusion(results: list[ClassifyResult], setting: str, label_fraction: float) -> Confusion | None:
-    """Sum of the confusion matrices; None where there are none or their classes differ."""
-    if not results or any(result.classes != results[0].classes for result in results):
-        return None
-    size = len(results[0].classes)
-    if any(len(result.confusion) != size or any(len(row) != size for row in result.confusion) for result in results):
-        return None
-    counts = tuple(
-        tuple(sum(result.confusion[truth][guess] for result in results) for guess in range(size))
-        for truth in range(size)
-    )
-    return Confusion(setting, label_fraction, len(results), tuple(results[0].classes), counts)

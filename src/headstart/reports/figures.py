@@ -3,20 +3,25 @@
 Text from outside (class names, paths) goes through ``plain``, because plotly reads a little HTML in its labels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headstart.reports.facts import Curve, Curves, PretrainFacts
-from headstart.reports.words import metric_name, number, percent, plural, share_of_labels, short_start
+from headstart.reports.words import (
+    capital,
+    part_frozen,
+    part_trained,
+    percent,
+    plural,
+    share_of_labels,
+    short_start,
+)
 from headstart.results import StudyResult, StudyRow
-from headstart.training.health import COLLAPSED_STD
 
 COLOURS = tuple(f"var(--c{i})" for i in range(1, 9))
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "x", "star")
 INK, SOFT, RULE, CARD = "var(--ink)", "var(--soft)", "var(--rule)", "var(--card)"
 BASELINE = "scratch/full"
-LONGEST_CURVE = 300
 MOST_POINTS = 3000
 Spec = dict[str, Any]
 
@@ -93,7 +98,7 @@ def row_label(row: StudyRow) -> str:
     return f"{row.letter}  {name}" if row.letter else name
 
 
-def accuracy_range(study: StudyResult) -> tuple[float, float]:
+def score_range(study: StudyResult) -> tuple[float, float]:
     """Range of an axis in per cent that holds all values and intervals."""
     lows = [min(row.values + ([row.ci95[0]] if row.ci95 else [])) for row in study.rows]
     highs = [max(row.values + ([row.ci95[1]] if row.ci95 else [])) for row in study.rows]
@@ -133,15 +138,15 @@ def study_dots(study: StudyResult, fraction: float) -> Figure:
     }
     means = [_mean_trace(row, colours[start_of(row)], [row.mean * 100], [place], "x") for place, row in enumerate(rows)]
     base = next((row.mean for row in rows if row.setting == BASELINE), None)
-    low, high = accuracy_range(study)
+    low, high = score_range(study)
     title = f"{share_of_labels(fraction)} of the labels"
     summary = "; ".join(f"{row.setting} {percent(row.mean)}" for row in rows)
     ticks: Spec = {"tickvals": places, "ticktext": [plain(row_label(row)) for row in rows]}
     drawn = layout(
         76 + 34 * len(rows),
-        axis(f"{metric_name(study.metric)}, %", range=[low, high]),
+        axis(f"{study.metric_words}, %", range=[low, high]),
         axis(range=[len(rows) - 0.5, -0.5], showgrid=False, **ticks),
-        shapes=[] if base is None else [_line("x", base * 100)],
+        shapes=[] if base is None else [dotted_line("x", base * 100)],
     )
     return Figure(f"study-{fraction}", title, f"{title}: {summary}", [seeds, *means], drawn)
 
@@ -162,7 +167,7 @@ def _mean_trace(row: StudyRow, colour: str, x: list[float], y: list[float], alon
     }
 
 
-def _line(along: str, value: float) -> Spec:
+def dotted_line(along: str, value: float) -> Spec:
     """A dotted line across the plot at one value of ``along`` (x: upright, y: level)."""
     other = "y" if along == "x" else "x"
     place = {f"{along}0": value, f"{along}1": value, f"{other}0": 0, f"{other}1": 1, f"{other}ref": "paper"}
@@ -170,7 +175,7 @@ def _line(along: str, value: float) -> Spec:
 
 
 def efficiency(study: StudyResult, trained: str) -> Figure | None:
-    """Accuracy against the share of labels, one line for each start. None with fewer than two shares."""
+    """What is compared against the share of labels, one line for each start. None with fewer than two shares."""
     fractions = sorted({row.label_fraction for row in study.rows})
     rows = [row for row in study.rows if row.trained == trained]
     if len(fractions) < 2 or not rows:
@@ -189,103 +194,15 @@ def efficiency(study: StudyResult, trained: str) -> Figure | None:
     target = next(
         (r.mean for r in study.rows if (r.start, r.trained, r.label_fraction) == ("scratch", "full", 1.0)), None
     )
-    low, high = accuracy_range(study)
+    low, high = score_range(study)
     ticks: Spec = {"tickvals": [f * 100 for f in fractions], "ticktext": [share_of_labels(f) for f in fractions]}
     drawn = layout(
         340,
         axis("share of the labels (logarithmic)", type="log", **ticks),
-        axis(f"{metric_name(study.metric)}, %", range=[low, high]),
-        shapes=[] if target is None else [_line("y", target * 100)],
+        axis(f"{study.metric_words}, %", range=[low, high]),
+        shapes=[] if target is None else [dotted_line("y", target * 100)],
     )
-    title = "Everything trained" if trained == "full" else "Backbone frozen, classifier trained"
-    summary = f"{metric_name(study.metric)} against the share of labels for {', '.join(starts)}"
+    frozen = f"{capital(part_frozen(study.task))} frozen, {part_trained(study.task)} trained"
+    title = "Everything trained" if trained == "full" else frozen
+    summary = f"{study.metric_words} against the share of labels for {', '.join(starts)}"
     return Figure(f"efficiency-{trained}", title, f"{title}: {summary}", data, drawn)
-
-
-def thinned(curve: Curve, mean: bool) -> tuple[list[int], list[float | None]]:
-    """At most LONGEST_CURVE points: the mean of each stretch of steps, or the stretch's last value."""
-    size = -(-len(curve.steps) // LONGEST_CURVE)
-    steps, values = [], []
-    for begin in range(0, len(curve.steps), max(size, 1)):
-        stretch = curve.values[begin : begin + size]
-        known = [value for value in stretch if value is not None]
-        steps.append(curve.steps[min(begin + size, len(curve.steps)) - 1])
-        averaged = sum(known) / len(known) if mean and len(known) == len(stretch) else stretch[-1]
-        values.append(None if averaged is None else float(f"{averaged:.5g}"))
-    return steps, values
-
-
-def is_thinned(curve: Curve | None) -> bool:
-    """Whether the curve has more points than are drawn."""
-    return curve is not None and len(curve.steps) > LONGEST_CURVE
-
-
-def curve_figure(
-    key: str,
-    title: str,
-    lines: Sequence[tuple[str, str, str, Curve]],
-    scale: float = 1.0,
-    measured: bool = False,
-    **y: Any,
-) -> Figure | None:
-    """Curves over the optimiser steps. ``lines``: label, colour, dash, curve; values are multiplied by ``scale``.
-
-    ``measured``: single measurements, which are marked by points where there are few.
-    """
-    data: list[Spec] = []
-    for label, colour, dash, curve in lines:
-        steps, values = thinned(curve, mean=key.endswith("loss"))
-        scaled = [None if value is None else value * scale for value in values]
-        hover = [f"{clipped(label, 40)}<br>step {s}: {number(v)}" for s, v in zip(steps, scaled, strict=True)]
-        few = "lines+markers" if len(steps) == 1 or (measured and len(steps) <= 60) else "lines"
-        style = {"line": {"color": colour, "width": 1.8, "dash": dash}, "marker": {"size": 4 if len(steps) > 1 else 7}}
-        data.append({"type": "scatter", "mode": few, "x": steps, "y": scaled, "hovertext": hover, "hoverinfo": "text"})
-        data[-1] |= style
-    if not data:
-        return None
-    drawn = layout(220, axis("step", nticks=5), axis(nticks=5, **y))
-    ends = [f"{label} from {number(c.values[0])} to {number(c.values[-1])}" for label, _, _, c in lines if c.values]
-    return Figure(key, title, f"{title}: {'; '.join(ends)}", data, drawn)
-
-
-def pretrain_curves(pretrains: Sequence[PretrainFacts], colours: Mapping[str, str]) -> list[Figure]:
-    """Loss, probes and schedules of all pre-training runs; ``colours`` by start."""
-
-    def gather(*keys: tuple[str, str]) -> list[tuple[str, str, str, Curve]]:
-        dashes = ("solid", "dot")
-        return [
-            (short_start(facts.start), colours[facts.start], dash, facts.curves[key])
-            for facts in pretrains
-            for key, dash in zip(keys, dashes, strict=False)
-            if key in facts.curves
-        ]
-
-    spreads = gather(("watch", "feature_std"), ("watch", "projection_std"))
-    figures = [
-        curve_figure("pretrain-loss", "BYOL loss", gather(("train", "loss"))),
-        curve_figure("pretrain-knn", "kNN accuracy, %", gather(("watch", "knn")), scale=100, measured=True),
-        curve_figure("pretrain-std", "Spread", spreads, rangemode="tozero", measured=True),
-        curve_figure(
-            "pretrain-rank", "Effective rank", gather(("watch", "effective_rank")), rangemode="tozero", measured=True
-        ),
-        curve_figure("pretrain-lr", "Learning rate", gather(("train", "lr")), rangemode="tozero"),
-        curve_figure("pretrain-tau", "Momentum \u03c4 of the target", gather(("train", "tau"))),
-    ]
-    for figure in figures:
-        if figure is not None and figure.key == "pretrain-std":
-            figure.layout["shapes"] = [_line("y", COLLAPSED_STD)]
-    return [figure for figure in figures if figure is not None]
-
-
-def classify_curves(curves: Curves) -> list[Figure]:
-    """Whatever a classification run has measured more than once; shares in per cent."""
-    splits, names = {"train": "Training", "val": "Validation"}, {"lr": "learning rate"}
-    figures = []
-    for i, ((split, name), curve) in enumerate(sorted(curves.items())):
-        if len(curve.steps) < 2:
-            continue
-        scale, unit = (100, ", %") if "accuracy" in name else (1, "")
-        title = f"{splits.get(split, split)}: {names.get(name, name.replace('_', ' '))}{unit}"
-        line = (names.get(name, name), COLOURS[0], "solid", curve)
-        figures.append(curve_figure(f"classify-{i}-{name}", title, [line], scale=scale, measured=split != "train"))
-    return [figure for figure in figures if figure is not None]

@@ -3,6 +3,7 @@
 import base64
 import io
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from PIL import Image
 LARGEST_BYTES = 1_500_000
 LARGEST_SIDE_PX = 2000
 SMALLER_SIDE_PX = 1400
+SMALL_SIDE_PX = 160
+"""Images up to here are shown larger than they are, and so with their pixels as squares."""
 LOG = logging.getLogger(__name__)
 
 
@@ -22,15 +25,46 @@ class Picture:
     width: int
     height: int
 
+    @property
+    def is_small(self) -> bool:
+        """Whether its single pixels can be seen."""
+        return max(self.width, self.height) <= SMALL_SIDE_PX
+
 
 def read_picture(path: Path) -> Picture | None:
     """The image in ``path`` (PNG, JPEG or WebP as it is; others, and large ones, as JPEG). None: unreadable."""
+
+    def embed(image: Image.Image) -> Picture:
+        if image.format in {"PNG", "JPEG", "WEBP"} and _fits(image, path, LARGEST_SIDE_PX):
+            return Picture(_uri(path.read_bytes(), image.format.lower()), *image.size)
+        image.thumbnail((LARGEST_SIDE_PX, LARGEST_SIDE_PX))
+        return _as_jpeg(image.convert("RGB"))
+
+    return _read(path, embed)
+
+
+def read_tile(path: Path, side: int, is_mask: bool) -> Picture | None:
+    """The image in ``path`` with no side above ``side`` pixels: a mask as PNG in its very colours, a larger photograph
+    as JPEG. None: unreadable.
+    """
+
+    def embed(image: Image.Image) -> Picture:
+        if image.format == "PNG" and _fits(image, path, min(side, LARGEST_SIDE_PX if is_mask else SMALL_SIDE_PX)):
+            return Picture(_uri(path.read_bytes(), "png"), *image.size)
+        shown = image.convert("RGB")
+        shown.thumbnail((side, side), Image.Resampling.NEAREST if is_mask else Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        kind = "PNG" if is_mask or max(shown.size) <= SMALL_SIDE_PX else "JPEG"
+        shown.save(buffer, kind, optimize=True, quality=85)
+        return Picture(_uri(buffer.getvalue(), kind.lower()), *shown.size)
+
+    return _read(path, embed)
+
+
+def _read(path: Path, embed: Callable[[Image.Image], Picture]) -> Picture | None:
     try:
         with Image.open(path) as image:
-            if image.format in {"PNG", "JPEG", "WEBP"} and _small(image, path):
-                return Picture(_uri(path.read_bytes(), image.format.lower()), *image.size)
-            image.thumbnail((LARGEST_SIDE_PX, LARGEST_SIDE_PX))
-            return _as_jpeg(image.convert("RGB"))
+            return embed(image)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -38,10 +72,10 @@ def read_picture(path: Path) -> Picture | None:
         return None
 
 
-def _small(image: Image.Image, path: Path) -> bool:
+def _fits(image: Image.Image, path: Path, side: int) -> bool:
     """Whether the file may stay as it is. Reads all of it, so that a damaged file is found here."""
     image.load()
-    return path.stat().st_size <= LARGEST_BYTES and max(image.size) <= LARGEST_SIDE_PX
+    return path.stat().st_size <= LARGEST_BYTES and max(image.size) <= side
 
 
 def _as_jpeg(image: Image.Image) -> Picture:

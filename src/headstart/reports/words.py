@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from headstart.results import Interval
@@ -9,8 +10,9 @@ from headstart.results import Interval
 NARROW = "\u202f"
 DASH = "\u2013"
 MINUS = "\u2212"
-TRAINED = {"full": "everything", "frozen": "classifier only"}
-METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "miou": "mIoU"}
+PARTS = {"segment": ("decoder", "encoder")}
+"""What a frozen setting trains and what it leaves alone, by task; of all other tasks the classifier and the backbone."""
+UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -46,6 +48,15 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", NARROW) if number >= 10_000 else str(number)
 
 
+def short_count(number: int) -> str:
+    """1234567 -> 1.2 M: two figures or three, with k, M and G from ten thousand on."""
+    if number < 10_000:
+        return str(number)
+    scale, unit = next((scale, unit) for scale, unit in UNITS if number >= 0.9995 * scale)
+    share = number / scale
+    return f"{share:.1f}{NARROW}{unit}" if share < 99.95 else f"{share:.0f}{NARROW}{unit}"
+
+
 def plural(number: int, one: str, many: str | None = None) -> str:
     """A count with its noun: 1 image, 2 images."""
     return f"{count(number)} {one if number == 1 else many or one + 's'}"
@@ -75,17 +86,37 @@ def sentence(text: str) -> str:
     """A text as a sentence: begun with a capital and ended with a full stop, the rest as it is."""
     stripped = text.strip()
     ended = stripped if stripped.endswith((".", "!", "?")) else stripped + "."
-    return ended[:1].upper() + ended[1:]
+    return capital(ended)
+
+
+def part_trained(task: str) -> str:
+    """The part of the network that a frozen setting trains."""
+    return PARTS.get(task, ("classifier", "backbone"))[0]
+
+
+def part_frozen(task: str) -> str:
+    """The part of the network that a frozen setting leaves as it is."""
+    return PARTS.get(task, ("classifier", "backbone"))[1]
+
+
+def what_is_trained(trained: str, task: str) -> str:
+    """Everything, or one part only."""
+    return "everything" if trained == "full" else f"{part_trained(task)} only"
+
+
+def capital(text: str) -> str:
+    """A text begun with a capital, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def typeset(text: str) -> str:
     """Running text with minus signs for negative numbers, and per cent signs that stay with theirs."""
     return re.sub(r"(?<![\w.])-(?=\d)", MINUS, text).replace(" %", f"{NARROW}%")
-
-
-def metric_name(metric: str) -> str:
-    """The name of a metric in running text."""
-    return METRICS.get(metric.lower(), metric)
 
 
 def short_start(start: str, longest: int = 22) -> str:

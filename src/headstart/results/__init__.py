@@ -12,6 +12,7 @@ from headstart.results.base import (
 from headstart.results.runs import (
     ClassifyResult,
     DataFacts,
+    EvaluateResult,
     PretrainResult,
     ViewsAudit,
     WeightsReport,
@@ -36,6 +37,7 @@ from headstart.results.studies import (
     StudyRow,
     TsneResult,
     Verdict,
+    metric_words,
 )
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "ClassifyResult",
     "DataCheckResult",
     "DataFacts",
+    "EvaluateResult",
     "Interval",
     "LabelSaving",
     "Layout",
@@ -65,4 +68,5 @@ __all__ = [
     "Verdict",
     "ViewsAudit",
     "WeightsReport",
+    "metric_words",
 ]

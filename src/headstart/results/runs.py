@@ -111,8 +111,24 @@ class ClassifyResult(Record):
     precision: str
     seconds: float
     quarantined: int
+    warnings: list[str] = Field(default_factory=list)
 
     @property
     def score(self) -> float:
         """The number that studies compare."""
         return self.accuracy
+
+
+class EvaluateResult(Record):
+    """Result of ``headstart evaluate`` for a classification run, on ``n`` images of ``data``."""
+
+    schema_version: int = SCHEMA_VERSION
+    task: Literal["evaluate"] = "evaluate"
+    run: str
+    data: str
+    accuracy: float
+    balanced_accuracy: float
+    n: int
+    classes: list[str]
+    confusion: list[list[int]]
+    left_out: list[str]

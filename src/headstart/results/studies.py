@@ -2,7 +2,15 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from headstart.results.base import SCHEMA_VERSION, Interval, Record, Trained
+
+
+def metric_words(metric: str, protocol: str | None = None) -> str:
+    """A metric in words, a mean IoU with the protocol that defines it: accuracy, mean IoU (protocol ignore)."""
+    words = {"accuracy": "accuracy", "miou": "mean IoU"}.get(metric, metric)
+    return words if protocol is None else f"{words} (protocol {protocol})"
 
 
 class StudyRow(Record):
@@ -69,13 +77,17 @@ class PretrainedStart(Record):
 
 
 class StudyResult(Record):
-    """Result of ``headstart study``."""
+    """Result of ``headstart study``: shares in [0, 1] of ``metric``, under ``protocol`` where the metric has one.
+
+    ``warnings``: pre-trainings that have seen images the study validates on, and what its runs warned of.
+    """
 
     schema_version: int = SCHEMA_VERSION
     task: str
     backbone: str
     recipe: str
     metric: str
+    protocol: str | None = None
     split: str
     n_val: int
     rows: list[StudyRow]
@@ -84,7 +96,13 @@ class StudyResult(Record):
     verdict: Verdict
     pretrained: list[PretrainedStart]
     left_out: list[str]
+    warnings: list[str] = Field(default_factory=list)
     seconds: float
+
+    @property
+    def metric_words(self) -> str:
+        """What the numbers are: accuracy, or mean IoU (protocol ignore)."""
+        return metric_words(self.metric, self.protocol)
 
 
 class Layout(Record):

@@ -1,11 +1,12 @@
-"""What a study will run, in which order and where: a pure function of its config."""
+"""What a study will run, in which order, where and with which settings: a pure function of its config."""
 
 import math
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from headstart.configs.starts import Start, parse_start
 from headstart.configs.study import StudyConfig
@@ -99,6 +100,42 @@ def start_folder(start: Start) -> str:
 def run_folder(start: Start, trained: Trained, label_fraction: float, seed: int) -> PurePosixPath:
     """Where a run goes, relative to the study: runs/ssl/full/labels-0.1/seed-0."""
     return PurePosixPath("runs", start_folder(start), trained, f"labels-{label_fraction!r}", f"seed-{seed}")
+
+
+def bare_starts(planned: Sequence[PlannedRun]) -> list[str]:
+    """Starts that name no run and so have to be pre-trained first."""
+    starts = dict.fromkeys(run.start for run in planned)
+    return [text for text in starts if parse_start(text).kind.startswith("ssl") and parse_start(text).value is None]
+
+
+def pretrain_folder(config: StudyConfig, start: str) -> Path:
+    """Where a bare start is pre-trained."""
+    return config.out / "runs" / "pretrain" / start
+
+
+def shared_settings(config: StudyConfig) -> dict[str, Any]:
+    """What every training of the study has in common, so that only the start differs."""
+    settings = {"precision": config.precision, "workers": config.workers, "strict": config.strict, "resume": True}
+    return settings | ({} if config.image_size is None else {"image_size": config.image_size})
+
+
+def run_settings(config: StudyConfig, run: PlannedRun) -> dict[str, Any]:
+    """What one run is told beside its recipe and its network: what the study shares, and what makes it different."""
+    bare = run.start in bare_starts([run])
+    settings = shared_settings(config) | {
+        "out": config.out / run.folder,
+        "start": f"{run.start}={pretrain_folder(config, run.start).resolve()}" if bare else run.start,
+        "frozen": run.trained == "frozen",
+        "label_fraction": run.label_fraction,
+        "seed": run.seed,
+        "evaluations": 1,
+    }
+    return settings | {key: value for key in ("epochs", "min_steps") if (value := getattr(config, key)) is not None}
+
+
+def keeps_model(config: StudyConfig, run: PlannedRun) -> bool:
+    """Of each setting the model of seed 0 with the most labels is kept; the others would only fill the disk."""
+    return run.seed == 0 and run.label_fraction == max(config.label_fractions)
 
 
 def _last_part(value: str) -> str:

@@ -9,18 +9,51 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from headstart.configs.starts import parse_start
-from headstart.results import ClassifyResult, Interval, LabelSaving, PairedDifference, StudyRow
+from headstart.results import Interval, LabelSaving, PairedDifference, StudyRow, Trained
 from headstart.studies.plan import BASELINE, start_labels
 
 log = logging.getLogger(__name__)
 
 LEVEL = 0.95
+
+
+class ScoredRun(Protocol):
+    """Result of one training of a study, whatever its task: ``score`` is a share in [0, 1] of ``metric``, on ``n_val``
+    validation images, after training on ``n_train`` labelled ones. ``letter`` is the seed report's name of the setting.
+    """
+
+    @property
+    def setting(self) -> str: ...
+    @property
+    def start(self) -> str: ...
+    @property
+    def trained(self) -> Trained: ...
+    @property
+    def letter(self) -> str | None: ...
+    @property
+    def label_fraction(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def score(self) -> float: ...
+    @property
+    def n_train(self) -> int: ...
+    @property
+    def n_val(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def warnings(self) -> list[str]: ...
+    def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Self: ...
 
 
 def sample_sd(values: ArrayLike) -> float | None:
@@ -43,7 +76,7 @@ def t_interval(values: ArrayLike, level: float = LEVEL) -> Interval | None:
     return mean - half, mean + half
 
 
-def rows_from(results: Sequence[ClassifyResult]) -> list[StudyRow]:
+def rows_from(results: Sequence[ScoredRun]) -> list[StudyRow]:
     """One row for each setting and label fraction: settings A to E first, then the others, fractions ascending.
 
     Where one setting name stands for several starts (two ``ssl`` runs), the rows' names tell them apart, as
@@ -51,7 +84,7 @@ def rows_from(results: Sequence[ClassifyResult]) -> list[StudyRow]:
     is logged. ``seconds`` is the sum over seeds; ``n_labels`` the largest number of labelled images over seeds.
     """
     names = _setting_names(results)
-    groups: dict[tuple[str, float], dict[int, ClassifyResult]] = defaultdict(dict)
+    groups: dict[tuple[str, float], dict[int, ScoredRun]] = defaultdict(dict)
     for result in results:
         by_seed = groups[names[result.setting, result.start], result.label_fraction]
         if result.seed in by_seed:
@@ -132,7 +165,7 @@ def label_saving(setting: str, curve: Mapping[float, float], target: float) -> L
     return LabelSaving(setting=setting, target=target, status="reached", label_fraction=fraction)
 
 
-def _setting_names(results: Sequence[ClassifyResult]) -> dict[tuple[str, str], str]:
+def _setting_names(results: Sequence[ScoredRun]) -> dict[tuple[str, str], str]:
     """A name for each (setting, start) of the results, which is the setting's own where it has one start only."""
     starts: dict[str, list[str]] = defaultdict(list)
     for result in results:
@@ -147,9 +180,9 @@ def _setting_names(results: Sequence[ClassifyResult]) -> dict[tuple[str, str], s
     return names
 
 
-def _row(setting: str, runs: Sequence[ClassifyResult]) -> StudyRow:
+def _row(setting: str, runs: Sequence[ScoredRun]) -> StudyRow:
     """The runs of one setting at one label fraction, one for each seed, as a row."""
-    values = [run.accuracy for run in runs]
+    values = [run.score for run in runs]
     return StudyRow(
         setting=setting,
         start=runs[-1].start,

@@ -8,12 +8,21 @@ import math
 from collections.abc import Iterable, Sequence
 
 from headstart.configs.starts import StartKind
-from headstart.results import Interval, LabelSaving, PairedDifference, StudyRow, Trained, Verdict
+from headstart.results import Interval, LabelSaving, PairedDifference, StudyRow, Trained, Verdict, metric_words
 from headstart.studies.plan import BASELINE
 from headstart.studies.statistics import paired_difference
-
-NOTHING = 1e-9
-"""Differences up to here are rounding errors: a share of n images cannot be nearer to zero than 1/n."""
+from headstart.studies.words import (
+    NOTHING,
+    kind_of,
+    label_share,
+    labels_of,
+    listed,
+    measured,
+    percent,
+    share_words,
+    start_of,
+    training_of,
+)
 
 NOTE = (
     "Each interval is a 95 % t-interval of one comparison over seeds; they are not corrected for making several "
@@ -28,10 +37,14 @@ ONE_SEED = "Run at least two more seeds (--seeds 3)."
 
 
 def make_verdict(
-    rows: Sequence[StudyRow], differences: Sequence[PairedDifference], savings: Sequence[LabelSaving]
+    rows: Sequence[StudyRow],
+    differences: Sequence[PairedDifference],
+    savings: Sequence[LabelSaving],
+    protocol: str | None = None,
 ) -> Verdict:
     """The verdict at the smallest label fraction, where starts matter most, with details on the largest too.
 
+    ``protocol`` is that of the rows' metric, if it has one; the words name it with every score.
     ``differences`` are used where they hold a comparison that is needed; others are worked out from ``rows``. Settings
     may be missing, and seeds unequal. Never raises for rows whose values match their seeds.
     """
@@ -40,13 +53,13 @@ def make_verdict(
             sentence="No run has finished, so there is nothing to compare.", details=[], winner=None, label_fraction=0.0
         )
     smallest, largest = (find(row.label_fraction for row in rows) for find in (min, max))
-    few = _Comparisons(rows, differences, smallest)
+    few = _Comparisons(rows, differences, smallest, protocol)
     winner = few.winner()
     details = [*_margins(few, winner), *_details(few)]
     if largest != smallest:
-        many = _Comparisons(rows, differences, largest)
+        many = _Comparisons(rows, differences, largest, protocol)
         details += [_sentence(many, many.winner(), []), *_details(many)]
-    notes = [NOTE, ONE_PRETRAINING] if any(_kind(row) in ("ssl", "ssl+supervised") for row in rows) else [NOTE]
+    notes = [NOTE, ONE_PRETRAINING] if any(kind_of(row) in ("ssl", "ssl+supervised") for row in rows) else [NOTE]
     return Verdict(
         sentence=_sentence(few, winner, savings),
         details=[*details, *notes],
@@ -58,11 +71,21 @@ def make_verdict(
 class _Comparisons:
     """The rows at one label fraction, best mean first, and their paired differences."""
 
-    def __init__(self, rows: Iterable[StudyRow], differences: Iterable[PairedDifference], fraction: float) -> None:
-        self.fraction = fraction
+    def __init__(
+        self,
+        rows: Iterable[StudyRow],
+        differences: Iterable[PairedDifference],
+        fraction: float,
+        protocol: str | None,
+    ) -> None:
+        self.protocol = protocol
         self.rows = sorted((row for row in rows if row.label_fraction == fraction), key=lambda row: -row.mean)
         self.baseline = next((row for row in self.rows if row.setting == BASELINE), None)
         self._given = {(each.setting, each.baseline): each for each in differences if each.label_fraction == fraction}
+
+    def result(self, row: StudyRow) -> str:
+        """A row's mean with what it is: 71.2 % accuracy."""
+        return f"{percent(row.mean)} {metric_words(row.metric, self.protocol)}"
 
     def difference(self, row: StudyRow, other: StudyRow) -> PairedDifference | None:
         """``row`` minus ``other``; None without a common seed."""
@@ -87,18 +110,18 @@ class _Comparisons:
 
     def find(self, kind: StartKind, trained: Trained) -> list[StudyRow]:
         """The settings of a kind of start; several where a study compares several runs."""
-        return [row for row in self.rows if _kind(row) == kind and row.trained == trained]
+        return [row for row in self.rows if kind_of(row) == kind and row.trained == trained]
 
 
 def _sentence(at: _Comparisons, winner: StudyRow | None, savings: Sequence[LabelSaving]) -> str:
     """What to do, or why that cannot be said."""
     best = at.rows[0]
-    labels = _labels(best)
+    labels = labels_of(best)
     if len(at.rows) == 1:
-        return f"With {labels}, only {best.setting} was run: {_result(best)}. There is nothing to compare it with."
+        return f"With {labels}, only {best.setting} was run: {at.result(best)}. There is nothing to compare it with."
     if all(len(row.seeds) < 2 for row in at.rows):
         return (
-            f"One seed cannot carry a verdict: with {labels}, {best.setting} came out highest with {_result(best)}"
+            f"One seed cannot carry a verdict: with {labels}, {best.setting} came out highest with {at.result(best)}"
             f"{_level(at)}, but each setting was run only once, so this may be chance. {ONE_SEED}"
         )
     if winner is None:
@@ -108,10 +131,10 @@ def _sentence(at: _Comparisons, winner: StudyRow | None, savings: Sequence[Label
 
 def _winner(at: _Comparisons, winner: StudyRow) -> str:
     """The winner in the imperative, with its lead over scratch/full, or over the next best where it is scratch/full."""
-    advice = f"With {_labels(winner)}, start from {_start(winner)} and {_training(winner)}: {_result(winner)}"
+    advice = f"With {labels_of(winner)}, start from {start_of(winner)} and {training_of(winner)}: {at.result(winner)}"
     runner_up = at.rivals(winner)[0]
     against = at.baseline if at.baseline is not None and winner is not at.baseline else runner_up
-    lead = _measured(at.difference(winner, against), f" over {against.setting}")
+    lead = measured(at.difference(winner, against), f" over {against.setting}")
     return f"{advice}, {lead}." if against is at.baseline else f"{advice}, ahead of all others, and {lead}."
 
 
@@ -119,7 +142,7 @@ def _level(at: _Comparisons) -> str:
     """Who has exactly the best mean as well, in words; nothing where nobody has."""
     best, *others = at.rows
     level = [row.setting for row in others if math.isclose(row.mean, best.mean, abs_tol=1e-9)]
-    return f", level with {_listed(level)}" if level else ""
+    return f", level with {listed(level)}" if level else ""
 
 
 def _no_winner(at: _Comparisons, labels: str) -> str:
@@ -130,15 +153,15 @@ def _no_winner(at: _Comparisons, labels: str) -> str:
     close = [row for row in tied if row not in unpaired]
     parts = [f"With {labels} there is no clear winner at n={_seeds(at, best, others)}."]
     if close:
-        names = _listed([f"{row.setting} ({_percent(row.mean)})" for row in close])
+        names = listed([f"{row.setting} ({percent(row.mean)})" for row in close])
         parts.append(
-            f"{best.setting} ({_result(best)}) has the highest mean{_level(at)}, but is not clearly above {names}: "
+            f"{best.setting} has the highest mean, {at.result(best)}{_level(at)}, but is not clearly above {names}: "
             f"the paired 95 % {'interval does' if len(close) == 1 else 'intervals do'} not lie above zero."
         )
     if unpaired:
         parts.append(
-            f"{best.setting} ({_result(best)}) shares fewer than two seeds with "
-            f"{_listed([row.setting for row in unpaired])}, so they cannot be compared."
+            f"{best.setting}, with {at.result(best)}, shares fewer than two seeds with "
+            f"{listed([row.setting for row in unpaired])}, so they cannot be compared."
         )
     return " ".join([*parts, *_against_scratch(at, [best, *tied])])
 
@@ -152,22 +175,22 @@ def _against_scratch(at: _Comparisons, leaders: Sequence[StudyRow]) -> list[str]
     better = [row for row in candidates if at.above(row, baseline)]
     if not better:
         return [f"None of them is shown to beat {BASELINE}."]
-    shown = "; ".join(f"{row.setting}, {_measured(at.difference(row, baseline))}" for row in better)
+    shown = "; ".join(f"{row.setting}, {measured(at.difference(row, baseline))}" for row in better)
     sentences = [f"Shown to beat {BASELINE}: {shown}."]
     rest = [row.setting for row in candidates if row not in better]
-    return [*sentences, f"Not shown to beat it: {_listed(rest)}."] if rest else sentences
+    return [*sentences, f"Not shown to beat it: {listed(rest)}."] if rest else sentences
 
 
 def _margins(at: _Comparisons, winner: StudyRow | None) -> list[str]:
     """How far the winner is ahead of the runner-up, and whether that interval can be trusted."""
     if winner is None:
         return []
-    lines = [f"With {_share_words(winner)}, the next best: {_compared(at, winner, at.rivals(winner)[0])}"]
+    lines = [f"With {share_words(winner)}, the next best: {_compared(at, winner, at.rivals(winner)[0])}"]
     intervals = [(row, _interval_of(at.difference(winner, row))) for row in at.rivals(winner)]
     same = [row.setting for row, interval in intervals if interval is not None and interval[1] - interval[0] < NOTHING]
     if same:
         lines.append(
-            f"All seeds gave the same difference between {winner.setting} and {_listed(same)}, so the interval has no "
+            f"All seeds gave the same difference between {winner.setting} and {listed(same)}, so the interval has no "
             "width. With few validation images that happens by chance: run more seeds before relying on it."
         )
     return lines
@@ -182,14 +205,14 @@ def _details(at: _Comparisons) -> list[str]:
         ("own pre-training on top of supervised weights, frozen", "ssl+supervised", "supervised", "frozen"),
     ]
     lines = [
-        f"With {_share_words(row)}, {title}: {_compared(at, row, other)}"
+        f"With {share_words(row)}, {title}: {_compared(at, row, other)}"
         for title, kind, other_kind, trained in pairs
         for row in at.find(kind, trained)
         for other in at.find(other_kind, trained)
     ]
     lines += [
-        f"With {_share_words(row)}, frozen random features ({row.setting}) reach {_result(row)}: the floor that frozen "
-        "features of any worth must beat."
+        f"With {share_words(row)}, frozen random features ({row.setting}) reach {at.result(row)}: the floor that "
+        "frozen features of any worth must beat."
         for row in at.find("scratch", "frozen")
     ]
     return lines
@@ -202,14 +225,14 @@ def _compared(at: _Comparisons, row: StudyRow, other: StudyRow) -> str:
     if difference is None:
         return f"{row.setting} and {other.setting} share no seed and cannot be compared."
     if interval is None:
-        return f"{row.setting} against {other.setting}: {_measured(difference)}, which may be chance."
+        return f"{row.setting} against {other.setting}: {measured(difference)}, which may be chance."
     if interval[0] > NOTHING:
         where = "is above"
     elif interval[1] < -NOTHING:
         where = "is below"
     else:
         where = "cannot be told apart from"
-    return f"{row.setting} {where} {other.setting}: {_measured(difference)}."
+    return f"{row.setting} {where} {other.setting}: {measured(difference)}."
 
 
 def _saving(winner: StudyRow, savings: Iterable[LabelSaving]) -> list[str]:
@@ -217,25 +240,13 @@ def _saving(winner: StudyRow, savings: Iterable[LabelSaving]) -> list[str]:
     saving = next((each for each in savings if each.setting == winner.setting), None)
     if saving is None or winner.setting == BASELINE:
         return []
-    goal = f"what {BASELINE} reaches with all of them ({_percent(saving.target)})"
+    goal = f"what {BASELINE} reaches with all of them ({percent(saving.target)})"
     if saving.label_fraction is None:
         return [f"With none of the label fractions tried does it reach {goal}."]
-    share = _share(saving.label_fraction)
+    share = label_share(saving.label_fraction)
     if saving.status == "at_most":
         return [f"It needs {share} of the labels, or fewer, to reach {goal}."]
     return [f"It needs about {share} of the labels to reach {goal}."]
-
-
-def _measured(difference: PairedDifference | None, over: str = "") -> str:
-    """A difference in percentage points with its interval: +12.3 points (95 % interval 8.1 to 16.5, n=3 seeds)."""
-    if difference is None:
-        return "no common seed"
-    mean = f"{'+' if difference.mean > NOTHING else ''}{_points(difference.mean)} points{over}"
-    n = len(difference.values)
-    if difference.ci95 is None:
-        return f"{mean} (one common seed, so no interval)"
-    low, high = difference.ci95
-    return f"{mean} (95 % interval {_points(low)} to {_points(high)}, n={n} seeds)"
 
 
 def _interval_of(difference: PairedDifference | None) -> Interval | None:
@@ -246,54 +257,3 @@ def _seeds(at: _Comparisons, best: StudyRow, others: Iterable[StudyRow]) -> str:
     """How many seeds the best setting shares with the others: 3, or 2 to 3."""
     shared = sorted({len(difference.values) if (difference := at.difference(best, row)) else 0 for row in others})
     return str(shared[0]) if len(shared) == 1 else f"{shared[0]} to {shared[-1]}"
-
-
-def _points(share: float) -> str:
-    """A difference of shares in percentage points, to one decimal; smaller ones keep a figure, so that 0.0 is zero."""
-    points = 100 * share
-    if abs(share) <= NOTHING:
-        return "0.0"
-    return f"{points:.1f}" if abs(points) >= 0.05 else f"{points:.1g}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _share(fraction: float) -> str:
-    """A share of the labels: whole per cents from ten up, two figures below."""
-    percents = 100 * fraction
-    return f"{percents:.0f} %" if percents >= 10 else f"{percents:.2g} %"
-
-
-def _share_words(row: StudyRow) -> str:
-    """10 % of the labels, or all labels."""
-    return "all labels" if row.label_fraction == 1 else f"{100 * row.label_fraction:.3g} % of the labels"
-
-
-def _labels(row: StudyRow) -> str:
-    """10 % of the labels (101 images)."""
-    return f"{_share_words(row)} ({row.n_labels} images)"
-
-
-def _result(row: StudyRow) -> str:
-    return f"{_percent(row.mean)} {row.metric}"
-
-
-def _start(row: StudyRow) -> str:
-    """The start's name within the study."""
-    return row.setting.rpartition("/")[0] or row.start
-
-
-def _training(row: StudyRow) -> str:
-    return "train everything" if row.trained == "full" else "train the classifier only, the backbone frozen"
-
-
-def _kind(row: StudyRow) -> str:
-    """The kind of start of a row, whose start may be written with its value or as a label."""
-    return row.start.partition("=")[0].partition(" (")[0].strip()
-
-
-def _listed(names: Sequence[str]) -> str:
-    """a, b and c."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

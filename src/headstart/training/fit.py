@@ -14,7 +14,7 @@ from headstart.models.distributed_norm import synchronise_batch_norm
 from headstart.training.budget import TIMED_STEPS, UNTIMED_STEPS, epochs_in, seconds_per_step
 from headstart.training.checkpoint import load_checkpoint
 from headstart.training.loop import Batch, Plan, Task, train
-from headstart.training.optim import build_optimizer
+from headstart.training.optim import build_optimizer, full_rate
 from headstart.training.rundir import read_config, write_config
 from headstart.training.saver import Saver
 from headstart.training.session import Session
@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Job:
     """What to train. ``batches_of`` gives the micro-batches of a range of steps on this process; ``task_of`` the task
-    for a plan, whose length may have come from a time budget. ``min_steps`` stretches short trainings.
+    for a plan, whose length may have come from a time budget. ``min_steps`` stretches short trainings. ``lr_scale``
+    gives the learning rate of a parameter, by its name in ``module``, as a multiple of the schedule's.
     """
 
     module: nn.Module
@@ -34,6 +35,7 @@ class Job:
     task_of: Callable[[Plan], Task]
     batches_of: Callable[[Batching, range], Iterable[Batch]]
     min_steps: int = 0
+    lr_scale: Callable[[str], float] = full_rate
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def fit(session: Session, job: Job) -> Fitted:
     if session.first:
         resolved = {"epochs": plan.epochs, "steps": plan.steps, "precision": session.precision}
         write_config(run.root, config, session.verb, resolved=resolved)
-    state = make_state(session, module, batching)
+    state = make_state(session, job, module, batching)
     if run.resumed and run.checkpoint.is_file():
         state.load_state_dict(load_checkpoint(run.checkpoint))
         logger.info("Resuming after step %d of %d.", state.step, plan.steps)
@@ -94,10 +96,10 @@ def make_plan(session: Session, job: Job, batching: Batching, epochs: int) -> Pl
     )
 
 
-def make_state(session: Session, module: nn.Module, batching: Batching) -> TrainState:
-    """Module and a fresh optimiser, on the device."""
+def make_state(session: Session, job: Job, module: nn.Module, batching: Batching) -> TrainState:
+    """Module and a fresh optimiser, on the device. ``module`` is the job's, or has its parameters by the same names."""
     module = module.to(memory_format=torch.channels_last)
-    optimizer = build_optimizer(module, session.config.optim, batching.size)
+    optimizer = build_optimizer(module, session.config.optim, batching.size, job.lr_scale)
     model, ready = session.fabric.setup(module, optimizer)
     return TrainState(module, model, ready)
 
@@ -114,6 +116,6 @@ def choose_epochs(session: Session, job: Job, batching: Batching, module: nn.Mod
         return int(read_config(session.run.root)["resolved"]["epochs"])
     trial = make_plan(session, job, batching, config.epochs)
     batches = job.batches_of(batching, range(UNTIMED_STEPS + TIMED_STEPS))
-    state = make_state(session, copy.deepcopy(module), batching)
+    state = make_state(session, job, copy.deepcopy(module), batching)
     seconds = fabric.broadcast(seconds_per_step(job.task_of(trial), state, trial, batches, fabric))
     return epochs_in(config.budget_minutes, seconds, batching.steps_per_epoch)

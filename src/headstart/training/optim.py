@@ -1,6 +1,7 @@
 """Optimisers by name, with weight decay only where it belongs."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -16,26 +17,45 @@ def peak_lr(config: OptimConfig, batch_size: int) -> float:
     return config.lr * (batch_size / config.lr_base_batch if config.lr_base_batch else 1.0)
 
 
-def build_optimizer(module: nn.Module, config: OptimConfig, batch_size: int) -> Optimizer:
+def full_rate(name: str) -> float:
+    """The learning rate of every parameter is that of the schedule."""
+    return 1.0
+
+
+def build_optimizer(
+    module: nn.Module, config: OptimConfig, batch_size: int, lr_scale: Callable[[str], float] = full_rate
+) -> Optimizer:
     """An optimiser over the parameters that want a gradient; biases and norms (ndim < 2) get no weight decay.
 
-    For LARS these are also left out of the trust-ratio scaling, as in BYOL (Appendix, section C.1).
+    For LARS these are also left out of the trust-ratio scaling, as in BYOL (Appendix, section C.1). ``lr_scale`` gives
+    the learning rate of a parameter, by its name in ``module``, as a multiple of the schedule's.
     """
-    groups = decay_groups(module.parameters(), config.weight_decay)
-    return OPTIMISERS[config.name](groups, peak_lr(config, batch_size), config)
+    groups, lr = parameter_groups(module.named_parameters(), config.weight_decay, lr_scale), peak_lr(config, batch_size)
+    optimizer = OPTIMISERS[config.name](groups, lr, config)
+    set_lr(optimizer, lr)
+    return optimizer
 
 
-def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Two parameter groups: matrices and kernels with weight decay, vectors without.
+def parameter_groups(
+    named: Iterable[tuple[str, nn.Parameter]], weight_decay: float, lr_scale: Callable[[str], float] = full_rate
+) -> list[dict[str, Any]]:
+    """Parameter groups: matrices and kernels with weight decay, vectors without; for each rate, the highest first.
 
     ``always_adapt`` is for LARS, which would otherwise scale by trust ratio only where there is weight decay.
     """
-    wanted = [p for p in parameters if p.requires_grad]
-    groups = [
-        {"params": [p for p in wanted if p.ndim >= 2], "weight_decay": weight_decay, "always_adapt": True},
-        {"params": [p for p in wanted if p.ndim < 2], "weight_decay": 0.0, "always_adapt": False},
+    members: dict[tuple[float, bool], list[nn.Parameter]] = defaultdict(list)
+    for name, parameter in named:
+        if parameter.requires_grad:
+            members[lr_scale(name), parameter.ndim >= 2].append(parameter)
+    return [
+        {
+            "params": members[scale, decays],
+            "weight_decay": weight_decay if decays else 0.0,
+            "always_adapt": decays,
+            "lr_scale": scale,
+        }
+        for scale, decays in sorted(members, reverse=True)
     ]
-    return [g for g in groups if g["params"]]
 
 
 def _adam(groups: list[dict[str, Any]], lr: float, config: OptimConfig) -> Optimizer:
@@ -59,9 +79,9 @@ OPTIMISERS = {"adam": _adam, "adamw": _adamw, "sgd": _sgd, "lars": _lars}
 
 
 def set_lr(optimizer: Optimizer, lr: float) -> None:
-    """Give every parameter group the same learning rate."""
+    """Give every parameter group the learning rate ``lr``, or the multiple of it that the group has."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("lr_scale", 1.0)  # groups of older checkpoints have none
 
 
 def clip_gradients(module: nn.Module, limit: float | None) -> None:

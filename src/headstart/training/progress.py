@@ -11,10 +11,16 @@ LINE_SECONDS = 15.0
 
 
 class Progress:
-    """Reports the steps of one training; ``loss`` is shown beside them when it is known."""
+    """Reports the steps of one training; ``loss`` is shown beside them when it is known.
 
-    def __init__(self, steps: int, done: int, batch_size: int, shown: bool) -> None:
+    ``noun`` is what a step is called, and ``units`` what ``batch_size`` of are done in one.
+    """
+
+    def __init__(
+        self, steps: int, done: int, batch_size: int, shown: bool, noun: str = "step", units: str = "images"
+    ) -> None:
         self.steps, self.begun_at, self.batch_size = steps, done, batch_size
+        self.noun, self.units = noun, units
         self.shown = shown and logger.isEnabledFor(logging.INFO)
         self.on_terminal = sys.stderr.isatty()
         self.loss: float | None = None
@@ -36,7 +42,9 @@ class Progress:
         rate = (step - self.begun_at) / max(now - self.began, 1e-9)
         left = (self.steps - step) / max(rate, 1e-9)
         loss = "" if self.loss is None else f", loss {self.loss:.4f}"
-        text = f"step {step}/{self.steps}{loss}, {rate * self.batch_size:.0f} images/s, {clock(left)} left"
+        speed = rate * self.batch_size
+        digits = 0 if speed >= 10 else 1
+        text = f"{self.noun} {step}/{self.steps}{loss}, {speed:.{digits}f} {self.units}/s, {clock(left)} left"
         if self.on_terminal:
             filled = 24 * step // self.steps
             sys.stderr.write(f"\r[{'#' * filled}{'.' * (24 - filled)}] {text}\033[K")

@@ -21,7 +21,7 @@ FREE_ON_RESUME = {"out", "json_output", "resume", "overwrite", "strict", "worker
 }
 
 # What a run writes before config.json: a directory with nothing else was never begun, and is as good as new.
-LEFT_BEFORE_TRAINING = {"quarantine.csv", "data.json", "views.png", "config.json"}
+LEFT_BEFORE_TRAINING = {"quarantine.csv", "data.json", "views.png", "crops.png", "config.json"}
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,8 @@ def check_same(record: dict[str, Any], config: OutputConfig, verb: str, free: Co
     """RunError, with every difference, unless ``config`` continues what ``record`` describes; ``free`` may differ."""
     if record["verb"] != verb:
         raise RunError(f"{config.out} is a {record['verb']} run, not a {verb} run. Choose another --out.")
-    now, then = config.model_dump(mode="json"), record["config"]
+    now = config.model_dump(mode="json")
+    then = type(config).model_construct().model_dump(mode="json") | record["config"]  # defaults for newer settings
     differences = [
         f"{key}: begun with {then.get(key)!r}, now {now[key]!r}"
         for key in now

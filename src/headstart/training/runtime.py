@@ -4,7 +4,8 @@ import logging
 import os
 import platform
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -36,6 +37,16 @@ def choose_precision(asked: str, network: Callable[[], nn.Module]) -> str:
 def has_grouped_convolutions(network: nn.Module) -> bool:
     """Whether a network has depthwise or other grouped convolutions."""
     return any(isinstance(module, nn.Conv2d) and module.groups > 1 for module in network.modules())
+
+
+@contextmanager
+def inference_context(network: nn.Module, asked: str) -> Iterator[None]:
+    """Put ``network`` on the best device here, and compute within the context in the precision ``asked`` for."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    precision = choose_precision(asked, lambda: network)
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        yield
 
 
 def _cpu_has(*flags: str) -> bool:

@@ -12,18 +12,17 @@ from headstart.analysis.features import save_features
 from headstart.analysis.store import Store
 from headstart.configs.classify import ClassifyConfig
 from headstart.configs.starts import seed_letter, setting_name
-from headstart.data.loaders import worker_count
-from headstart.data.sources import Source, data_facts, labelled_split, open_source
+from headstart.data.sources import Source, open_source
 from headstart.data.splits import stratified_fraction
 from headstart.data.views import normalisation
 from headstart.models.backbones import Backbone, build_backbone
 from headstart.models.classifier import Classifier, FeatureClassifier, save_head
 from headstart.models.weights import export_backbone, load_start
 from headstart.results import ClassifyResult, Trained, WeightsReport
+from headstart.tasks.classify.data import take_in_labelled
 from headstart.tasks.classify.ways import Frozen, Full, LabelledData, Way
 from headstart.training.fit import Fitted, Job, fit
 from headstart.training.loop import Batch, Look, Plan, looks_at
-from headstart.training.rundir import check_data
 from headstart.training.session import Session, begin
 from headstart.training.state import TrainState
 
@@ -96,21 +95,12 @@ def classify(config: ClassifyConfig, store: Store | None = None) -> ClassifyResu
 
 def read_data(session: Session, config: ClassifyConfig, source: Source, store: Store) -> LabelledData:
     """Split the source, leave out what does not decode, draw the label fraction, and write data.json."""
-    logger.info("%s", source.description)
-    offered_train, offered_val, words = labelled_split(source)
-    workers = worker_count(config.workers)
     with session.fabric.rank_zero_first():
-        train = store.decodable(offered_train, session.run.quarantine, config.strict, workers)
-        val = store.decodable(offered_val, session.run.quarantine, config.strict, workers)
-    quarantined = len(offered_train) + len(offered_val) - len(train) - len(val)
-    facts = data_facts(source, train, val, words, quarantined=quarantined)
-    check_data(config.out, facts, source.train.root)
-    if session.first:
-        facts.save(config.out / "data.json")
+        train, val, facts = take_in_labelled(config, source, store, session.first)
     assert train.labels is not None
     chosen = stratified_fraction(np.array(train.labels), config.label_fraction, config.seed)
-    logger.info("%d labelled training images (%s), %d validation images.", len(chosen), words, len(val))
-    return LabelledData(train, chosen, val, source.classes, quarantined)
+    logger.info("%d labelled training images (%s), %d validation images.", len(chosen), facts.split, len(val))
+    return LabelledData(train, chosen, val, source.classes, facts.quarantined)
 
 
 def evaluate(way: Way, module: nn.Module, data: LabelledData) -> np.ndarray:

@@ -23,9 +23,10 @@ from headstart.results import PretrainResult, ViewsAudit, WeightsReport
 from headstart.tasks.pretrain.watch import Watch, make_watch
 from headstart.training.checkpoint import load_checkpoint
 from headstart.training.fit import Fitted, Job, fit
+from headstart.training.intake import take_in
 from headstart.training.log import last_values, values_of
 from headstart.training.loop import Batch, Look, Plan, looks_at
-from headstart.training.rundir import RunDir, check_data
+from headstart.training.rundir import RunDir
 from headstart.training.schedules import tau_at
 from headstart.training.session import Session, begin
 from headstart.training.state import TrainState
@@ -100,29 +101,37 @@ class Data:
     quarantined: int
 
 
-def read_data(session: Session, config: PretrainConfig, source: Source) -> Data:
-    """Take the source's images, leave out what does not decode, and write data.json. DataError with fewer than two.
+def offered_images(source: Source) -> tuple[ImageSet, ImageSet | None, str]:
+    """The images to pre-train on, those to keep out of it where there are some, and words on how they were divided.
 
     Labelled images that a study would hold out for validation are held out here too: what pre-training has seen must
     not be what the study judges by.
     """
+    if source.val is None and can_hold_out(source):
+        return labelled_split(source)
+    return source.train, source.val, source.split
+
+
+def read_data(session: Session, config: PretrainConfig, source: Source) -> Data:
+    """Take the source's images, leave out what does not decode, and write data.json. DataError with fewer than two."""
     logger.info("%s", source.description)
-    offered, held_out, words = source.train, source.val, source.split
-    if held_out is None and can_hold_out(source):
-        offered, held_out, words = labelled_split(source)
+    offered, held_out, words = offered_images(source)
+    if held_out is not source.val:
         logger.info("%s; these are left out of pre-training.", words)
-    workers = worker_count(config.workers)
+    check = partial(
+        check_images,
+        quarantine_file=session.run.quarantine,
+        strict=config.strict,
+        workers=worker_count(config.workers),
+    )
+    sides = [offered] if held_out is None else [offered, held_out]
     with session.fabric.rank_zero_first():
-        train = check_images(offered, session.run.quarantine, config.strict, workers)
-        val = check_images(held_out, session.run.quarantine, config.strict, workers) if held_out else None
-    quarantined = len(offered) - len(train) + (len(held_out) - len(val) if held_out and val else 0)
+        (train, *val), facts = take_in(
+            config.out, source.train.root, sides, check, partial(data_facts, source, split=words), session.first
+        )
     if len(train) < 2:
         raise DataError(f"{config.data} has {len(train)} image(s) that decode; BYOL needs at least 2.")
-    facts = data_facts(source, train, val, words, quarantined=quarantined)
-    check_data(config.out, facts, source.train.root)
-    if session.first:
-        facts.save(config.out / "data.json")
-    return Data(train, val, quarantined)
+    return Data(train, val[0] if val else None, facts.quarantined)
 
 
 def build_byol(config: PretrainConfig) -> tuple[Byol, WeightsReport | None]:

@@ -1,4 +1,4 @@
-"""The embedded study: how much of a head start do the unlabelled tiles of the Blue Marble give?"""
+"""The demo's first half: how much of a head start do the unlabelled tiles of the Blue Marble give?"""
 
 import itertools
 import logging
@@ -12,10 +12,6 @@ from headstart.configs.study import DemoConfig, StudyConfig
 from headstart.errors import RunError
 from headstart.models.backbones import build_backbone
 from headstart.models.classifier import Classifier
-from headstart.reports.render import write_report
-from headstart.results import StudyResult
-from headstart.studies.execute import run_study
-from headstart.training.progress import clock
 from headstart.training.rundir import read_config
 
 logger = logging.getLogger(__name__)
@@ -28,19 +24,6 @@ PRETRAIN_SHARE = 0.13
 CLASSIFIER_SHARE = 0.5
 """Share of the time for the fully trained classifiers; the rest is for loading, frozen settings and the page."""
 MOST_STEPS, FEWEST_STEPS = 50, 10
-
-
-def run_demo(config: DemoConfig) -> StudyResult:
-    """Run the study, or what is left of it, and write report.html beside it. MissingExtraError without the extra."""
-    began = time.monotonic()
-    logger.info(
-        "The demo is planned for %g minutes on this machine; loading and the page take about two in any case.",
-        config.minutes,
-    )
-    result = run_study(study_config(config))
-    write_report(config.out)
-    logger.info("The demo took %s.", clock(time.monotonic() - began))
-    return result
 
 
 def study_config(config: DemoConfig) -> StudyConfig:

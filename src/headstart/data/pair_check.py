@@ -1,0 +1,211 @@
+"""Every pair looked at once before anyone trains: what cannot be used, and what the rest holds."""
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from headstart.data.decode import DecodeError, quarantine
+from headstart.data.imageset import ImageSet, fingerprint
+from headstart.data.masks import read_labels
+from headstart.data.measure import Measured, measured
+from headstart.data.pairs import PairSet, PairSource
+from headstart.data.palettes import Colour, Palette
+from headstart.data.rasters import read_image
+from headstart.errors import DataError
+from headstart.results import DataFacts
+
+logger = logging.getLogger(__name__)
+
+SHOWN_FOREIGN = 20
+COUNTED_FOREIGN = 1000
+"""Foreign colours of one mask that are counted one by one; a photograph in place of a mask has more."""
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedPairs:
+    """Pairs that can be used, and what they hold: row i is pair i.
+
+    ``pixel_counts`` int64 (n, len(palette.classes)); ``sizes`` int64 (n, 2), height and width; ``digests`` of the
+    images' decoded pixels; ``channel_sums`` and ``channel_squares`` float64 (n, 3), of values in [0, 1].
+    """
+
+    pairs: PairSet
+    pixel_counts: np.ndarray
+    sizes: np.ndarray
+    digests: tuple[str, ...]
+    channel_sums: np.ndarray
+    channel_squares: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Of one pair: what is wrong with its image or its mask (one line), foreign colours, or what it holds."""
+
+    image_reason: str | None = None
+    mask_reason: str | None = None
+    foreign: Counter[Colour | int] | None = None
+    image: Measured | None = None
+    counts: np.ndarray | None = None
+
+
+def check_pairs(
+    pairs: PairSet,
+    palette: Palette,
+    quarantine_file: Path,
+    strict: bool,
+    workers: int,
+    nearest: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> CheckedPairs:
+    """Decode every image and mask once and return the pairs that can be used, in their order, with what they hold.
+
+    Left out, and written to ``quarantine_file`` (path, reason), are pairs whose image or mask cannot be decoded, or
+    whose sizes differ. ``workers`` threads decode; ``progress(done)`` is called in this thread. Raises DataError
+    when masks have colours (or values) outside the palette, with all of them over all masks; where ``strict`` and a
+    pair cannot be used; and where none is left.
+    """
+    looks: list[_Look] = []
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        for look in pool.map(partial(_look, pairs, palette, nearest), range(len(pairs))):
+            looks.append(look)
+            if progress is not None:
+                progress(len(looks))
+    _quarantine(quarantine_file, pairs, looks)
+    foreign = [look.foreign for look in looks if look.foreign]
+    if foreign:
+        raise DataError(_foreign_words(foreign, palette, len(pairs), nearest))
+    kept = [i for i, look in enumerate(looks) if look.counts is not None]
+    if len(kept) < len(pairs) or not kept:
+        _tell(pairs, looks, kept, quarantine_file, strict)
+    images = [image for i in kept if (image := looks[i].image) is not None]
+    return CheckedPairs(
+        pairs=pairs.subset(kept),
+        pixel_counts=np.array([looks[i].counts for i in kept], dtype=np.int64),
+        sizes=np.array([image.size for image in images], dtype=np.int64),
+        digests=tuple(image.digest for image in images),
+        channel_sums=np.array([image.sums for image in images]),
+        channel_squares=np.array([image.squares for image in images]),
+    )
+
+
+def pair_facts(
+    source: PairSource, train: CheckedPairs, val: CheckedPairs, palette: Palette, words: str, quarantined: int
+) -> DataFacts:
+    """What the source held, its classes counted in pixels, the ignored class last. ``words`` say how it was divided.
+
+    The fingerprint depends on the palette, too: the same masks mean something else by another one.
+    """
+    sides = [side for checked in (train, val) for side in (checked.pairs.images, checked.pairs.masks)]
+    return DataFacts(
+        spec=source.spec,
+        kind=source.kind,
+        description=source.description,
+        classes=list(palette.classes),
+        train_counts=train.pixel_counts.sum(axis=0).tolist(),
+        val_counts=val.pixel_counts.sum(axis=0).tolist(),
+        counted="pixels",
+        n_train=len(train),
+        n_val=len(val),
+        n_unlabelled=0,
+        quarantined=quarantined,
+        split=words,
+        provenance=source.provenance,
+        fingerprint=hashlib.sha256(f"{fingerprint(sides, ())}{json.dumps(palette.to_dict())}".encode()).hexdigest(),
+    )
+
+
+def pair_leaks(train: CheckedPairs, val: CheckedPairs) -> list[tuple[str, str]]:
+    """The validation images whose pixels equal those of a training image: (path of the first such one, its path)."""
+    first: dict[str, int] = {}
+    for i, digest in enumerate(train.digests):
+        first.setdefault(digest, i)
+    return [
+        (str(train.pairs.images.path(first[digest])), str(val.pairs.images.path(i)))
+        for i, digest in enumerate(val.digests)
+        if digest in first
+    ]
+
+
+def quarantine_unpaired(source: PairSource, quarantine_file: Path) -> None:
+    """Write the files that are in no pair to the quarantine file, beside what is there."""
+    if source.unpaired:
+        quarantine(quarantine_file, ImageSet(Path(), tuple(source.unpaired)), source.unpaired)
+
+
+def _look(pairs: PairSet, palette: Palette, nearest: bool, i: int) -> _Look:
+    try:
+        image = read_image(pairs.images.path(i))
+    except DecodeError as error:
+        return _Look(image_reason=error.reason)
+    path = pairs.masks.path(i)
+    try:
+        labels = read_labels(path)
+    except DecodeError as error:
+        return _Look(mask_reason=error.reason)
+    if labels.shape[:2] != image.shape[:2]:
+        sizes = [f"{width} x {height}" for height, width in (image.shape[:2], labels.shape[:2])]
+        return _Look(image_reason=f"it has {sizes[0]} pixels and its mask {path.name} has {sizes[1]}")
+    try:
+        indices = palette.to_indices(labels, nearest)
+    except DataError:
+        found = palette.foreign(labels)
+        return _Look(foreign=Counter(dict(list(found.items())[:COUNTED_FOREIGN])))
+    counts = np.bincount(indices.reshape(-1), minlength=len(palette.classes))
+    return _Look(image=measured(image), counts=counts)
+
+
+def _quarantine(file: Path, pairs: PairSet, looks: list[_Look]) -> None:
+    of_images = {pairs.images.names[i]: look.image_reason for i, look in enumerate(looks) if look.image_reason}
+    of_masks = {pairs.masks.names[i]: look.mask_reason for i, look in enumerate(looks) if look.mask_reason}
+    quarantine(file, pairs.images, of_images)
+    quarantine(file, pairs.masks, of_masks)
+
+
+def _tell(pairs: PairSet, looks: list[_Look], kept: list[int], file: Path, strict: bool) -> None:
+    """Log what is left out; DataError where that is not allowed, or nothing is left."""
+    if not looks:
+        raise DataError("There are no pairs of an image and a mask.")
+    i = next(i for i, look in enumerate(looks) if look.counts is None)
+    path = (pairs.images if looks[i].image_reason else pairs.masks).path(i)
+    told = (
+        f"{len(looks) - len(kept)} of {len(looks)} pairs cannot be used "
+        f"(first: {path}: {looks[i].image_reason or looks[i].mask_reason})"
+    )
+    if strict:
+        raise DataError(f"{told}. All are listed in {file}. Mend or remove them, or run without --strict.")
+    if not kept:
+        raise DataError(f"{told}, so none is left. All are listed in {file}.")
+    logger.warning("%s. They are left out and listed in %s.", told, file)
+
+
+def _foreign_words(foreign: list[Counter[Colour | int]], palette: Palette, n_masks: int, nearest: bool) -> str:
+    pixels: Counter[Colour | int] = Counter()
+    files: Counter[Colour | int] = Counter()
+    for found in foreign:
+        pixels.update(found)
+        files.update(found.keys())
+    numbers = [each for each in pixels if isinstance(each, int)]
+    what = "value(s)" if len(numbers) == len(pixels) else "colour(s)" if not numbers else "colour(s) or value(s)"
+    shown = ", ".join(
+        f"{each if isinstance(each, int) else list(each)} ({count} px in {files[each]} masks)"
+        for each, count in pixels.most_common(SHOWN_FOREIGN)
+    )
+    more = f", and {len(pixels) - SHOWN_FOREIGN} more" if len(pixels) > SHOWN_FOREIGN else ""
+    remedy = "Give the palette that belongs to these masks (--palette NAME or FILE.yaml)"
+    if len(numbers) < len(pixels) and not nearest:
+        remedy += ", or read each of these colours as the nearest one in the palette (--nearest-colour)"
+    return (
+        f"{len(foreign)} of {n_masks} masks have {len(pixels)} {what} that the palette {palette.name} does not know: "
+        f"{shown}{more}. {remedy}."
+    )
