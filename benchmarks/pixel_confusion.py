@@ -4,13 +4,14 @@ python -m benchmarks.pixel_confusion --size 512 --classes 7
 
 Every round takes each way through the whole set of images, in turn, so that a machine that is slower for a while is so
 for all of them. The others get int64 masks, as argmax gives them; ours gets uint8, as masks are kept here. For
-comparison ours gets int64 once, too, and the commonest of the others uint8.
+comparison ours gets int64 once, too, and the commonest of the others uint8. Processor time is measured, of one thread.
 """
 
 import argparse
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import starmap
 from statistics import median
 
 import numpy as np
@@ -23,6 +24,8 @@ from headstart.analysis.pixel_confusion import pixel_confusion
 Mask = NDArray[np.integer]
 Masks = NDArray[np.integer]
 Way = Callable[[Mask, Mask], NDArray[np.int64]]
+
+OURS = "headstart, uint8"
 
 
 def one_class_at_a_time(truth: Mask, predicted: Mask, n: int) -> NDArray[np.int64]:
@@ -72,40 +75,42 @@ def mask_sets(size: int, n: int, images: int) -> dict[str, Masks]:
     return {kind: np.stack([np.roll(pair, move, axis=1) for move in moves], axis=1) for kind, pair in kinds.items()}
 
 
-def ways(n: int) -> dict[str, tuple[type[np.integer], Way]]:
-    """What is compared: name -> the integers that the masks are given in, and the function."""
+def image_by_image(way: Way) -> Callable[[Masks], NDArray[np.int64]]:
+    """Takes a way through a set of masks and adds up what it counts."""
+    return lambda masks: sum(starmap(way, zip(*masks, strict=True)), np.int64(0))
+
+
+def ways(n: int) -> dict[str, tuple[type[np.integer], Callable[[Masks], NDArray[np.int64]]]]:
+    """What is compared: name -> the integers that the masks are given in, and a function of the whole set."""
+    ours, three_sums = partial(pixel_confusion, n=n), partial(one_class_at_a_time, n=n)
     return {
-        "headstart, uint8": (np.uint8, partial(pixel_confusion, n=n)),
-        "headstart, int64": (np.int64, partial(pixel_confusion, n=n)),
-        "each class, three sums": (np.int64, partial(one_class_at_a_time, n=n)),
-        "each class, uint8": (np.uint8, partial(one_class_at_a_time, n=n)),
-        "each pair of classes": (np.int64, partial(one_pair_at_a_time, n=n)),
-        "bincount": (np.int64, partial(bincount, n=n)),
-        "scikit-learn": (np.int64, partial(scikit_learn, n=n)),
+        OURS: (np.uint8, image_by_image(ours)),
+        "headstart, int64": (np.int64, image_by_image(ours)),
+        "each class, 3 sums": (np.int64, image_by_image(three_sums)),
+        "each class, set at once": (np.int64, lambda masks: three_sums(*masks)),
+        "each class, uint8": (np.uint8, image_by_image(three_sums)),
+        "each pair of classes": (np.int64, image_by_image(partial(one_pair_at_a_time, n=n))),
+        "bincount": (np.int64, image_by_image(partial(bincount, n=n))),
+        "scikit-learn": (np.int64, image_by_image(partial(scikit_learn, n=n))),
     }
-
-
-def accumulate(way: Way, masks: Masks) -> NDArray[np.int64]:
-    """The sum of what a way counts in each image."""
-    return sum((way(truth, predicted) for truth, predicted in zip(*masks, strict=True)), np.int64(0))
 
 
 def check(counted: dict[str, NDArray[np.int64]]) -> None:
     """All ways give the same numbers, or nothing is worth measuring."""
-    counts = counted["headstart, uint8"]
+    counts = counted[OURS]
     sums = np.stack([counts.sum(1), counts.sum(0), counts.diagonal()], axis=1)
     for name, result in counted.items():
         assert np.array_equal(result, sums if name.startswith("each class") else counts), name
 
 
-def measure(sets: dict[str, tuple[Way, Masks]], rounds: int) -> dict[str, list[float]]:
-    """Microseconds an image of each way, one number a round."""
-    times: dict[str, list[float]] = {name: [] for name in sets}
+def measure(runs: dict[str, Callable[[], object]], images: int, rounds: int) -> dict[str, list[float]]:
+    """Microseconds of processor time an image of each way, one number a round."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
-        for name, (way, masks) in sets.items():
+        for name, run in runs.items():
             began = time.process_time()
-            accumulate(way, masks)
-            times[name].append(1e6 * (time.process_time() - began) / masks.shape[1])
+            run()
+            times[name].append(1e6 * (time.process_time() - began) / images)
     return times
 
 
@@ -123,12 +128,12 @@ def main() -> None:
     )
     for kind, masks in mask_sets(args.size, args.classes, args.images).items():
         given = {np.uint8: masks, np.int64: masks.astype(np.int64)}
-        sets = {name: (way, given[dtype]) for name, (dtype, way) in ways(args.classes).items()}
-        check({name: accumulate(*each) for name, each in sets.items()})
-        times = measure(sets, args.rounds)
+        runs = {name: partial(way, given[dtype]) for name, (dtype, way) in ways(args.classes).items()}
+        check({name: run() for name, run in runs.items()})
+        times = measure(runs, args.images, args.rounds)
         print(f"\n{kind}")
         for name, each in times.items():
-            ratios = [theirs / ours for theirs, ours in zip(each, times["headstart, uint8"], strict=True)]
+            ratios = [theirs / ours for theirs, ours in zip(each, times[OURS], strict=True)]
             spread = f"({min(each):.0f} to {max(each):.0f})"
             print(
                 f"  {name:22} {median(each):7.0f} {spread:17} {median(ratios):6.1f} x "

@@ -11,8 +11,18 @@ def test_every_name_is_there() -> None:
 
 
 def test_no_room_hides_a_verb() -> None:
-    rooms = ("cli", "embedded", "verbs", "studies.execute", "reports.render", "tasks.pretrain", "analysis.tsne")
+    rooms = (
+        "cli",
+        "embedded",
+        "verbs",
+        "studies.execute",
+        "reports.render",
+        "tasks.pretrain",
+        "analysis.tsne",
+        "analysis.data_check",
+        "analysis.miou",
+    )
     for room in rooms:
         import_module(f"headstart.{room}")
-    for verb in ("pretrain", "classify", "study", "demo", "tsne", "report"):
+    for verb in ("pretrain", "classify", "study", "demo", "tsne", "report", "data_check", "miou"):
         assert callable(getattr(headstart, verb)), verb

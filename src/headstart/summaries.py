@@ -195,9 +195,10 @@ def data_check_lines(result: DataCheckResult) -> list[str]:
     if result.quarantined:
         lines.append(f"{len(result.quarantined)} file(s) cannot be used:")
         lines += capped([f"  {path}: {reason}" for path, reason in result.quarantined.items()])
-    for title, groups in (("There more than once", result.duplicates), ("On both sides of the split", result.leaks)):
+    repeats = [group for group in result.duplicates if group not in result.leaks]
+    for title, groups in (("more than once on one side", repeats), ("on both sides of the split", result.leaks)):
         if groups:
-            lines.append(f"{title}, pixel for pixel: {len(groups)} image(s)")
+            lines.append(f"{len(groups)} image(s) are there {title}, pixel for pixel:")
             lines += capped([f"  {' = '.join(group)}" for group in groups])
     return lines + [f"Warning: {warning}" for warning in result.warnings] + ["No warnings."] * (not result.warnings)
 

@@ -71,7 +71,7 @@ def test_many_classes_at_once_are_the_classes_one_by_one(n_scored: int) -> None:
         assert together.f1()[label] == alone.f1()[0]
 
 
-@pytest.mark.parametrize("radius", range(0, 12))
+@pytest.mark.parametrize("radius", range(12))
 def test_dilation_is_the_euclidean_disc(radius: int) -> None:
     dot = np.zeros((31, 27), dtype=np.uint8)
     dot[14, 11] = 4

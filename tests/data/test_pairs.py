@@ -237,6 +237,22 @@ def test_the_embedded_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert open_source("demo:bluemarble:128").classes
 
 
+def test_the_embedded_land_cover(tmp_path: Path, write_pairs: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = seed_layout(tmp_path / "landcover", write_pairs)
+    monkeypatch.setattr("headstart.data.landcover.cached_landcover", lambda: folder)
+    source = open_pairs("demo:landcover")
+    assert (source.kind, source.palette, source.folder) == ("demo", "deepglobe", folder)
+    assert "4 pairs for training and 2 for validation" in source.description
+    assert has_pairs("demo:landcover")
+    images = open_source("demo:landcover")
+    assert (images.kind, images.spec, images.classes, images.train) == (
+        "demo",
+        "demo:landcover",
+        (),
+        source.train.images,
+    )
+
+
 def test_a_fifth_is_held_out_where_there_is_no_validation_side(tmp_path: Path, write_pairs: Writer) -> None:
     names = [f"{i}" for i in range(20)]
     write_pairs(tmp_path, [f"images/{name}.jpg" for name in names], [f"masks/{name}.png" for name in names])

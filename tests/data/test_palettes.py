@@ -150,6 +150,9 @@ def test_booleans_are_the_values_0_and_1() -> None:
         ({"values": (1,)}, "one colour and one value"),
         ({"values": (1, 70000)}, "0 to 65535"),
         ({"ignore_index": 0}, "must be the last"),
+        ({"colours": ((0, 0, 0), (0, 256, 0))}, "three numbers from 0 to 255"),
+        ({"colours": ((0, 0, 0), (0, 0))}, "three numbers from 0 to 255"),
+        ({"aliases": ((7, 2),)}, "classes 0 to 1"),
     ],
 )
 def test_a_palette_that_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:

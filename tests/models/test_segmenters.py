@@ -106,7 +106,7 @@ def test_the_same_seed_builds_the_same_network() -> None:
 def test_the_channel_statistics_are_those_of_the_encoders_weights() -> None:
     lite = build_segmenter("unet", "tu-tf_efficientnet_lite0", 2)
     assert (lite.mean, lite.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    assert build_segmenter("unet", "tu-test_resnet", 2).mean == (0.485, 0.456, 0.406)
+    assert build_segmenter("fpn", "tu-resnet18", 2).mean == (0.485, 0.456, 0.406)
 
 
 @torch.no_grad()

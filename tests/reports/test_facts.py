@@ -5,8 +5,10 @@ import pytest
 from tests.reports import synthetic
 
 from headstart.errors import RunError
-from headstart.reports.facts import best_row, read_curves, read_facts
+from headstart.reports.facts import read_facts
+from headstart.reports.files import read_curves
 from headstart.reports.pictures import LARGEST_BYTES, read_picture
+from headstart.reports.study_runs import best_row
 from headstart.results import ClassifyResult, TsneResult
 
 
@@ -66,7 +68,8 @@ def test_without_a_result_the_remedy_depends_on_what_is_there(tmp_path):
     [
         ("{", "cannot be read"),
         ("[]", "not a result"),
-        ('{"task": "segment"}', "'segment', which has no report"),
+        ('{"task": "miou"}', "'miou', which has no report"),
+        ('{"task": "segment"}', "form of a SegmentResult"),
         ('{"task": "pretrain"}', "form of a PretrainResult"),
         ('{"rows": []}', "form of a StudyResult"),
         ('{"schema_version": 99, "rows": []}', "newer headstart"),

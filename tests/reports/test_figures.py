@@ -6,9 +6,10 @@ import re
 import pytest
 from tests.reports import synthetic
 
-from headstart.reports import class_figures, figures
-from headstart.reports.facts import Confusion, Curve
+from headstart.reports import class_figures, curve_figures, figures
+from headstart.reports.files import Curve
 from headstart.reports.render import TEMPLATES, script_json
+from headstart.reports.study_runs import Confusion
 
 STYLE = (TEMPLATES / "page.css").read_text()
 LIGHT, DARK = STYLE.split("@media screen and (prefers-color-scheme: dark)")[:2]
@@ -104,13 +105,13 @@ def test_points_of_the_label_curve_are_moved_by_little():
 
 def test_thinning_averages_and_keeps_gaps():
     curve = Curve(tuple(range(1, 901)), (None, *[float(step) for step in range(2, 901)]))
-    steps, values = figures.thinned(curve, mean=True)
+    steps, values = curve_figures.thinned(curve, mean=True)
     assert len(steps) == 300
     assert steps[:2] == [3, 6]
     assert values[1] == 5.0
-    assert figures.thinned(curve, mean=False)[1][1] == 6.0
+    assert curve_figures.thinned(curve, mean=False)[1][1] == 6.0
     gap = Curve((1, 2), (None, None))
-    assert figures.thinned(gap, mean=True) == ([1, 2], [None, None])
+    assert curve_figures.thinned(gap, mean=True) == ([1, 2], [None, None])
 
 
 def test_a_figure_cannot_end_its_script():

@@ -5,7 +5,8 @@ from tests.reports import synthetic
 from headstart.configs.pretrain import PretrainConfig
 from headstart.configs.study import StudyConfig
 from headstart.reports import readme, tables
-from headstart.reports.facts import Setup, read_facts
+from headstart.reports.facts import read_facts
+from headstart.reports.files import Setup
 from headstart.results import LabelSaving
 
 
@@ -77,7 +78,7 @@ def test_nested_settings_are_dotted_flags_and_resuming_is_not_repeated():
 
 
 def test_an_unknown_verb_has_no_command():
-    assert tables.command(Setup("segment", {"data": "d"}, {}, {})) == []
+    assert tables.command(Setup("tsne", {"data": "d"}, {}, {})) == []
 
 
 def test_flat_names_are_dotted_and_nothing_is_lost():

@@ -9,6 +9,7 @@ import pytest
 
 from headstart.configs.study import StudyConfig
 from headstart.data.imageset import ImageSet
+from headstart.data.pairs import open_pairs, pair_split
 from headstart.data.sources import open_source
 from headstart.studies.leaks import find_leaks, same_files
 from headstart.studies.plan import plan
@@ -82,3 +83,14 @@ def test_files_of_equal_size_with_other_content_are_not_the_same(tmp_path: Path)
     for name, content in {"a": b"one", "b": b"two", "c": b"three", "d": b"one"}.items():
         (tmp_path / name).write_bytes(content)
     assert same_files(ImageSet(tmp_path, ("a", "b", "gone")), ImageSet(tmp_path, ("c", "d", "gone"))) == ["a"]
+
+
+def test_pairs_that_a_study_holds_out_are_held_out_of_pretraining_too(gratings: Path, tmp_path: Path) -> None:
+    for i, file in enumerate(sorted((gratings / "train").rglob("*.png"))[:10]):
+        shutil.copy(file, tmp_path / f"{i:04}_sat.png")
+        shutil.copy(file, tmp_path / f"{i:04}_mask.png")
+    config = StudyConfig(data=str(tmp_path), out=Path("study"), task="segment", starts=("scratch", "ssl"))
+    train, val, _ = pair_split(open_pairs(config.data))
+    assert find_leaks(config, plan(config), val.images) == []
+    (line,) = find_leaks(config, plan(config), train.images)
+    assert "has seen 8 of the 8" in line

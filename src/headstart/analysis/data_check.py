@@ -14,7 +14,7 @@ from headstart.configs.data import DataCheckConfig
 from headstart.data.decode import read_quarantine
 from headstart.data.imageset import ImageSet, class_counts
 from headstart.data.measure import equal_groups, mean_and_std, measure_images
-from headstart.data.pair_check import CheckedPairs, check_pairs, quarantine_unpaired
+from headstart.data.pair_check import CheckedPairs, inspect_pairs, quarantine_unpaired
 from headstart.data.pairs import PairSet, has_pairs, open_pairs, pair_split
 from headstart.data.palette_files import resolve_palette
 from headstart.data.sources import Source, can_hold_out, labelled_split, open_source
@@ -52,9 +52,11 @@ def _check_pairs(config: DataCheckConfig, file: Path, watch: Watch) -> Checked:
         train, val, words = pair_split(source)
         sides = [train, val]
     tick, threads = _ticks(watch, sum(map(len, sides))), _threads(config)
-    looked = [check_pairs(pairs, palette, file, False, threads, config.nearest_colour, tick) for pairs in sides]
+    looked = [inspect_pairs(pairs, palette, file, threads, config.nearest_colour, tick) for pairs in sides]
+    if not len(looked[0][0]):
+        raise DataError(f"None of the {len(sides[0])} pairs of {source.spec} can be used (first: {looked[0][1][0]}).")
     quarantine_unpaired(source, file)
-    told = [_side_of_pairs(checked, palette.n_scored) for checked in looked]
+    told = [_side_of_pairs(checked, palette.n_scored) for checked, _ in looked]
     return Checked(
         kind=source.kind,
         description=source.description,
@@ -64,6 +66,7 @@ def _check_pairs(config: DataCheckConfig, file: Path, watch: Watch) -> Checked:
         train=told[0],
         val=told[1] if len(told) > 1 else Side.empty(len(palette.classes)),
         split=words,
+        n_offered_val=len(sides[1]) if len(sides) > 1 else 0,
     )
 
 
@@ -98,6 +101,7 @@ def _check_images(config: DataCheckConfig, file: Path, watch: Watch) -> Checked:
         train=of_train,
         val=_side_of_images(val, *how) if val else Side.empty(len(source.classes)),
         split=words,
+        n_offered_val=len(val) if val else 0,
     )
 
 

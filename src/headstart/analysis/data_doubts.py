@@ -44,7 +44,9 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """A source after every file was looked at; all but the first ``n_scored`` classes are ignored."""
+    """A source after every file was looked at; all but the first ``n_scored`` classes are ignored. ``n_offered_val`` is
+    how many images the validation side had before those that cannot be used were left out.
+    """
 
     kind: str
     description: str
@@ -54,6 +56,7 @@ class Checked:
     train: Side
     val: Side
     split: str
+    n_offered_val: int
 
 
 def doubts(
@@ -62,7 +65,9 @@ def doubts(
     """The warnings about a source. ``groups`` are of equal images, ``leaks`` those of them on both sides, as indices of
     ``paths``, training images first.
     """
+    lost = checked.n_offered_val > 0 and not len(checked.val)
     return [
+        *[f"None of the {checked.n_offered_val} validation images can be used: there is nothing to judge by."] * lost,
         *class_doubts(checked),
         *copy_doubts(groups, leaks, paths, len(checked.train)),
         *size_doubts(np.concatenate([checked.train.sizes, checked.val.sizes])),

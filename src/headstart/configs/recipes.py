@@ -83,7 +83,7 @@ def seed_transfer() -> Settings:
 
 
 def default_segment() -> Settings:
-    """AdamW on a poly schedule with warm-up, the encoder at a tenth of the rate, cross-entropy and dice."""
+    """AdamW on a poly schedule with warm-up, the encoder at 0.3 of the rate, cross-entropy and dice."""
     return {
         "image_size": 256,
         "batch_size": 8,

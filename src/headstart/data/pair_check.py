@@ -66,14 +66,39 @@ def check_pairs(
     strict: bool,
     workers: int,
     nearest: bool = False,
-    progress: Callable[[int], None] | None = None,
 ) -> CheckedPairs:
-    """Decode every image and mask once and return the pairs that can be used, in their order, with what they hold.
+    """``inspect_pairs``, for those who go on with what is left, which the log tells.
 
-    Left out, and written to ``quarantine_file`` (path, reason), are pairs whose image or mask cannot be decoded, or
-    whose sizes differ. ``workers`` threads decode; ``progress(done)`` is called in this thread. Raises DataError
-    when masks have colours (or values) outside the palette, with all of them over all masks; where ``strict`` and a
-    pair cannot be used; and where none is left.
+    DataError where ``strict`` and a pair cannot be used, and where none is left.
+    """
+    checked, failures = inspect_pairs(pairs, palette, quarantine_file, workers, nearest)
+    if not pairs:
+        raise DataError("There are no pairs of an image and a mask.")
+    if failures:
+        told = f"{len(failures)} of {len(pairs)} pairs cannot be used (first: {failures[0]})"
+        if strict:
+            remedy = "Mend or remove them, or run without --strict"
+            raise DataError(f"{told}. All are listed in {quarantine_file}. {remedy}.")
+        if not len(checked):
+            raise DataError(f"{told}, so none is left. All are listed in {quarantine_file}.")
+        logger.warning("%s. They are left out and listed in %s.", told, quarantine_file)
+    return checked
+
+
+def inspect_pairs(
+    pairs: PairSet,
+    palette: Palette,
+    quarantine_file: Path,
+    workers: int,
+    nearest: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[CheckedPairs, list[str]]:
+    """Decode every image and mask once: the pairs that can be used, in their order, with what they hold, and a line on
+    each of the others (path: reason).
+
+    Those are the pairs whose image or mask cannot be decoded, or whose sizes differ; they are also written to
+    ``quarantine_file``. ``workers`` threads decode; ``progress(done)`` is called in this thread. Raises DataError when
+    masks have colours (or values) outside the palette, with all of them over all masks.
     """
     looks: list[_Look] = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -81,22 +106,22 @@ def check_pairs(
             looks.append(look)
             if progress is not None:
                 progress(len(looks))
-    _quarantine(quarantine_file, pairs, looks)
+    failures = _quarantine(quarantine_file, pairs, looks)
     foreign = [look.foreign for look in looks if look.foreign]
     if foreign:
-        raise DataError(_foreign_words(foreign, palette, len(pairs), nearest))
+        raise DataError(_foreign_words(foreign, palette, pairs.masks, nearest))
     kept = [i for i, look in enumerate(looks) if look.counts is not None]
-    if len(kept) < len(pairs) or not kept:
-        _tell(pairs, looks, kept, quarantine_file, strict)
     images = [image for i in kept if (image := looks[i].image) is not None]
-    return CheckedPairs(
+    counts = np.array([looks[i].counts for i in kept], dtype=np.int64).reshape(-1, len(palette.classes))
+    checked = CheckedPairs(
         pairs=pairs.subset(kept),
-        pixel_counts=np.array([looks[i].counts for i in kept], dtype=np.int64),
-        sizes=np.array([image.size for image in images], dtype=np.int64),
+        pixel_counts=counts,
+        sizes=np.array([image.size for image in images], dtype=np.int64).reshape(-1, 2),
         digests=tuple(image.digest for image in images),
-        channel_sums=np.array([image.sums for image in images]),
-        channel_squares=np.array([image.squares for image in images]),
+        channel_sums=np.array([image.sums for image in images]).reshape(-1, 3),
+        channel_squares=np.array([image.squares for image in images]).reshape(-1, 3),
     )
+    return checked, failures
 
 
 def pair_facts(
@@ -165,31 +190,20 @@ def _look(pairs: PairSet, palette: Palette, nearest: bool, i: int) -> _Look:
     return _Look(image=measured(image), counts=counts)
 
 
-def _quarantine(file: Path, pairs: PairSet, looks: list[_Look]) -> None:
+def _quarantine(file: Path, pairs: PairSet, looks: list[_Look]) -> list[str]:
+    """Write what is wrong with images and masks to the quarantine file; a line on each (path: reason)."""
     of_images = {pairs.images.names[i]: look.image_reason for i, look in enumerate(looks) if look.image_reason}
     of_masks = {pairs.masks.names[i]: look.mask_reason for i, look in enumerate(looks) if look.mask_reason}
     quarantine(file, pairs.images, of_images)
     quarantine(file, pairs.masks, of_masks)
+    return [
+        f"{side.root / name}: {reason}"
+        for side, reasons in ((pairs.images, of_images), (pairs.masks, of_masks))
+        for name, reason in reasons.items()
+    ]
 
 
-def _tell(pairs: PairSet, looks: list[_Look], kept: list[int], file: Path, strict: bool) -> None:
-    """Log what is left out; DataError where that is not allowed, or nothing is left."""
-    if not looks:
-        raise DataError("There are no pairs of an image and a mask.")
-    i = next(i for i, look in enumerate(looks) if look.counts is None)
-    path = (pairs.images if looks[i].image_reason else pairs.masks).path(i)
-    told = (
-        f"{len(looks) - len(kept)} of {len(looks)} pairs cannot be used "
-        f"(first: {path}: {looks[i].image_reason or looks[i].mask_reason})"
-    )
-    if strict:
-        raise DataError(f"{told}. All are listed in {file}. Mend or remove them, or run without --strict.")
-    if not kept:
-        raise DataError(f"{told}, so none is left. All are listed in {file}.")
-    logger.warning("%s. They are left out and listed in %s.", told, file)
-
-
-def _foreign_words(foreign: list[Counter[Colour | int]], palette: Palette, n_masks: int, nearest: bool) -> str:
+def _foreign_words(foreign: list[Counter[Colour | int]], palette: Palette, masks: ImageSet, nearest: bool) -> str:
     pixels: Counter[Colour | int] = Counter()
     files: Counter[Colour | int] = Counter()
     for found in foreign:
@@ -206,6 +220,6 @@ def _foreign_words(foreign: list[Counter[Colour | int]], palette: Palette, n_mas
     if len(numbers) < len(pixels) and not nearest:
         remedy += ", or read each of these colours as the nearest one in the palette (--nearest-colour)"
     return (
-        f"{len(foreign)} of {n_masks} masks have {len(pixels)} {what} that the palette {palette.name} does not know: "
-        f"{shown}{more}. {remedy}."
+        f"{len(foreign)} of {len(masks)} masks in {masks.root} have {len(pixels)} {what} that the palette "
+        f"{palette.name} does not know: {shown}{more}. {remedy}."
     )

@@ -49,6 +49,10 @@ class Palette:
             raise DataError(f"{self.name}: the ignored class must be the last one.")
         if any(not 0 <= value <= LARGEST_VALUE for value in self.values):
             raise DataError(f"{self.name}: values must be from 0 to {LARGEST_VALUE}.")
+        if not all(map(_is_colour, self.colours)):
+            raise DataError(f"{self.name}: a colour is three numbers from 0 to 255.")
+        if any(not 0 <= index < n for _, index in self.aliases):
+            raise DataError(f"{self.name}: an alias means one of the classes 0 to {n - 1}.")
 
     @property
     def n_scored(self) -> int:
@@ -174,6 +178,11 @@ class Palette:
             raise DataError(
                 f"Indices of {self.name} are 0 to {len(self.classes) - 1}, not {indices.min()} to {indices.max()}."
             )
+
+
+def _is_colour(given: Sequence[int]) -> bool:
+    """What comes from a file may be anything."""
+    return len(given) == 3 and all(0 <= part <= 255 for part in given)
 
 
 def codes_of(colours: NDArray[np.uint8]) -> NDArray[np.uint32]:

@@ -71,16 +71,16 @@ class Grid:
         return next(r for r in range(row + 1) if origins[r] + self.rows.size > origins[row])
 
     def panels(self, width: int, multiple: int = 1) -> Iterator["Grid"]:
-        """The grid in parts of about ``width`` columns; they begin at multiples of ``multiple``.
+        """The grid in equal parts of at most ``width`` columns (at least ``multiple``), which begin at multiples of it.
 
         Tiles on the border of two parts belong to both, so every pixel gets the same answer as without parts.
         """
-        wanted = max(1, width // multiple) * multiple
-        if self.cols.length <= wanted + multiple:
-            yield self
-            return
-        for left in range(0, self.cols.length, wanted):
-            right = min(left + wanted, self.cols.length)
+        length = self.cols.length
+        most = max(1, width // multiple)
+        blocks = -(-length // multiple)
+        step = -(-blocks // -(-blocks // most)) * multiple
+        for left in range(0, length, step):
+            right = min(left + step, length)
             yield replace(self, cols=self.cols.part(left, right), left=left, right=right)
 
 

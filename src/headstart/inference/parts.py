@@ -1,5 +1,6 @@
 """Finished parts of a long prediction, kept beside its output until it is whole."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -57,6 +58,11 @@ class Parts:
 def key_of(**facts: object) -> str:
     """A key that is the same only for equal facts, which are plain JSON data."""
     return json.dumps(facts, sort_keys=True)
+
+
+def short(key: str) -> str:
+    """A key as 16 hexadecimal digits."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def file_facts(path: Path) -> dict[str, int]:

@@ -15,24 +15,22 @@ import numpy as np
 import torch
 
 from headstart.data.decode import DecodeError
-from headstart.errors import MissingExtraError
+from headstart.inference.geo import geo, open_raster
 from headstart.inference.grid import Grid
 from headstart.inference.parts import Parts, file_facts, key_of
 from headstart.inference.raster_output import (
-    NODATA_INDEX,
-    NODATA_PERCENT,
     Labels,
     RasterOutput,
     block_width,
-    open_raster,
+    packed,
     part_name,
 )
-from headstart.inference.tiles import Pixels, Predictor, Strip, most_probable, predict_strips
+from headstart.inference.tiles import Pixels, Predictor, predict_strips
 from headstart.training.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-BUFFER_BYTES = 512 << 20
+BUFFER_BYTES = 256 << 20
 """Bound of the sums of probabilities in memory; a raster too wide for it is predicted in parts of its columns."""
 GDAL_CACHE_BYTES = 64 << 20
 
@@ -57,14 +55,17 @@ def predict_raster(predictor: Predictor, labels: Labels, job: RasterJob) -> int:
     comes to the same files; the folder is removed at the end. The outputs appear whole or not at all. Raises
     DecodeError where the input is not 8-bit RGB or is damaged, MissingExtraError without rasterio.
     """
-    rasterio = import_rasterio()
-    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES), open_rgb(job.source) as raster:
+    with geo("rasterio").Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES), open_rgb(job.source) as raster:
         grid = predictor.grid(raster.height, raster.width)
         width = BUFFER_BYTES // (4 * labels.n_outputs * grid.rows.size)
         panels = list(grid.panels(width, block_width(raster)))
         key = key_of(job=job.key, probabilities=job.probabilities is not None, panel=width, **file_facts(job.source))
         parts = Parts(parts_folder(job.classes), key)
-        _predict_missing(predictor, labels, job, RasterSource(raster), panels, parts)
+        try:
+            _predict_missing(predictor, labels, job, RasterSource(raster), panels, parts)
+        except DecodeError:
+            parts.remove()  # a damaged file has nothing to go on with
+            raise
         output = RasterOutput(raster, labels, panels, parts, both=job.probabilities is not None)
         written = [(output.write_classes(), job.classes)]
         if job.probabilities is not None:
@@ -80,14 +81,18 @@ def parts_folder(output: Path) -> Path:
     return output.with_name(output.name + ".parts")
 
 
-def import_rasterio() -> Any:
-    """rasterio, or the error that says how to install it."""
+def is_raster(path: Path) -> bool:
+    """Whether a TIFF is predicted as a raster: it lies somewhere on Earth, has nodata, or three bands of 8 bits.
+
+    Any other is an image like a PNG file. DecodeError where it cannot be opened, MissingExtraError without rasterio.
+    """
     try:
-        import rasterio
-        import rasterio.errors
-    except ImportError:
-        raise MissingExtraError("rasterio", "geo") from None
-    return rasterio
+        with open_raster(path) as raster:
+            placed = raster.crs is not None or not raster.transform.is_identity or bool(raster.gcps[0])
+            rgb = raster.count >= 3 and set(raster.dtypes[:3]) == {"uint8"}
+            return placed or raster.nodata is not None or rgb
+    except OSError as error:
+        raise DecodeError(path, one_line(error)) from error
 
 
 def open_rgb(path: Path) -> Any:
@@ -95,10 +100,9 @@ def open_rgb(path: Path) -> Any:
 
     Raises DecodeError for anything else, MissingExtraError without rasterio.
     """
-    rasterio = import_rasterio()
     try:
         raster = open_raster(path)
-    except rasterio.errors.RasterioIOError as error:
+    except OSError as error:
         raise DecodeError(path, one_line(error)) from error
     kinds = sorted(set(raster.dtypes[:3]))
     if raster.count < 3 or kinds != ["uint8"]:
@@ -120,13 +124,10 @@ class RasterSource:
     """Windows of a raster as tensors, with the pixels that are neither nodata nor transparent."""
 
     def __init__(self, raster: Any) -> None:
-        from rasterio.enums import MaskFlags
-        from rasterio.windows import Window
-
-        self.raster, self.window = raster, Window
-        flags = raster.mask_flag_enums[:3]
-        self.masked = not all(MaskFlags.all_valid in each for each in flags)
-        by_value = all(MaskFlags.nodata in each and MaskFlags.alpha not in each for each in flags)
+        self.raster, self.window = raster, geo("rasterio.windows").Window
+        kinds, flags = geo("rasterio.enums").MaskFlags, raster.mask_flag_enums[:3]
+        self.masked = not all(kinds.all_valid in each for each in flags)
+        by_value = all(kinds.nodata in each and kinds.alpha not in each for each in flags)
         self.nodata = torch.tensor(raster.nodatavals[:3]).view(3, 1, 1) if by_value else None
 
     def read(self, top: int, bottom: int, left: int, right: int) -> Pixels:
@@ -169,22 +170,8 @@ def _predict_missing(
             if first == grid.n_rows:
                 continue
             for strip in predict_strips(predictor, source.read, grid, first, count):
-                keeper.save(part_name(i, strip.row), packed(strip, grid, labels, job.probabilities is not None))
-
-
-def packed(strip: Strip, grid: Grid, labels: Labels, both: bool) -> np.ndarray:
-    """Class indices of a strip, then with ``both`` the percentages of each class: uint8 (1 or 1 + C, h, w)."""
-    shape = (1 + both * labels.n_outputs, strip.bottom - strip.top, grid.right - grid.left)
-    layers = torch.empty(shape, dtype=torch.uint8)
-    if strip.probabilities is not None:
-        layers[0] = most_probable(strip.probabilities)
-        for layer, share in zip(layers[1:], strip.probabilities, strict=False):
-            layer.copy_((share * 100).round_())
-    if strip.valid is not None or strip.probabilities is None:
-        nodata = torch.ones(shape[1:], dtype=torch.bool) if strip.valid is None else ~strip.valid
-        layers[0].masked_fill_(nodata, NODATA_INDEX)
-        layers[1:].masked_fill_(nodata, NODATA_PERCENT)
-    return layers.numpy()
+                layers = packed(strip, grid.right - grid.left, labels, job.probabilities is not None)
+                keeper.save(part_name(i, strip.row), layers)
 
 
 class _Keeper:

@@ -5,17 +5,19 @@ compression becomes deflate, and a nodata value that is the number of a class be
 """
 
 import logging
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from headstart.data.palettes import Palette
+from headstart.inference.geo import geo, open_raster
 from headstart.inference.grid import Grid
 from headstart.inference.parts import Parts
+from headstart.inference.tiles import Strip, most_probable
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,21 @@ class Labels:
     def names(self) -> tuple[str, ...]:
         """The classes that can be predicted."""
         return self.palette.classes[: self.n_outputs]
+
+
+def packed(strip: Strip, width: int, labels: Labels, both: bool) -> np.ndarray:
+    """Class indices of a strip, then with ``both`` the percentages of each class: uint8 (1 or 1 + C, h, width)."""
+    shape = (1 + both * labels.n_outputs, strip.bottom - strip.top, width)
+    layers = torch.empty(shape, dtype=torch.uint8)
+    if strip.probabilities is not None:
+        layers[0] = most_probable(strip.probabilities)
+        for layer, share in zip(layers[1:], strip.probabilities, strict=False):
+            layer.copy_((share * 100).round_())
+    if strip.valid is not None or strip.probabilities is None:
+        nodata = torch.ones(shape[1:], dtype=torch.bool) if strip.valid is None else ~strip.valid
+        layers[0].masked_fill_(nodata, NODATA_INDEX)
+        layers[1:].masked_fill_(nodata, NODATA_PERCENT)
+    return layers.numpy()
 
 
 def part_name(panel: int, row: int) -> str:
@@ -87,9 +104,8 @@ class RasterOutput:
 
     def nodata(self) -> int | None:
         """The class raster's number for pixels that are nodata in the input; None where the input can have none."""
-        from rasterio.enums import MaskFlags
-
-        if all(MaskFlags.all_valid in flags for flags in self.raster.mask_flag_enums[:3]):
+        all_valid = geo("rasterio.enums").MaskFlags.all_valid
+        if all(all_valid in flags for flags in self.raster.mask_flag_enums[:3]):
             return None
         return free_value(self.labels.palette, self.raster.nodata)
 
@@ -129,8 +145,7 @@ class RasterOutput:
 
     def _blocks(self, layers: slice, block_height: int) -> Iterator[tuple[Any, np.ndarray]]:
         """Windows of whole blocks from top to bottom of each panel, with their layers of the parts."""
-        from rasterio.windows import Window
-
+        window = geo("rasterio.windows").Window
         n_layers = 1 + self.both * self.labels.n_outputs
         for i, grid in enumerate(self.panels):
             width, top = grid.right - grid.left, 0
@@ -141,18 +156,8 @@ class RasterOutput:
                 waiting = np.concatenate([waiting, part], axis=1)
                 ready = waiting.shape[1] if row + 1 == grid.n_rows else waiting.shape[1] // block_height * block_height
                 if ready:
-                    yield Window(grid.left, top, width, ready), waiting[:, :ready]
+                    yield window(grid.left, top, width, ready), waiting[:, :ready]
                     waiting, top = waiting[:, ready:], top + ready
-
-
-def open_raster(path: Path, mode: str = "r", **profile: Any) -> Any:
-    """rasterio's dataset; a raster that lies nowhere on Earth is no reason for a warning."""
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(path, mode, **profile)
 
 
 def free_value(palette: Palette, wanted: float | None) -> int:

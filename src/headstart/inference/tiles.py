@@ -4,7 +4,7 @@ Softmax probabilities of the tiles that cover a pixel are averaged with the weig
 one tile are in memory at a time; the next ones are read in a thread while the network computes.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -46,6 +46,10 @@ class Predictor:
     def grid(self, height: int, width: int) -> Grid:
         """The tiles over an image of this size."""
         return make_grid(height, width, self.tiling.size or self.size, self.tiling.overlap, self.fixed)
+
+    def fits(self, image: Tensor) -> bool:
+        """Whether an image (3, H, W) needs one tile only."""
+        return self.grid(*image.shape[1:]).n_tiles == 1
 
     @property
     def device(self) -> torch.device:
@@ -238,23 +242,32 @@ def predict_many(
 ) -> Iterator[Tensor]:
     """``predict_image`` of each image, in order; neighbours of one size that fit in a tile share a batch."""
     predictor = Predictor(network, mean, std, tiling, size, fixed)
+    for batch in batches_of_equal(predictor, images):
+        if predictor.fits(batch[0]):
+            yield from predict_whole(predictor, batch)
+        else:
+            yield from (_predict(predictor, image) for image in batch)
+
+
+def batches_of_equal(predictor: Predictor, images: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """Neighbours of one size that fit in a tile, up to a batch of them; each larger image alone."""
     waiting: list[Tensor] = []
     for image in images:
-        if waiting and (image.shape != waiting[0].shape or len(waiting) == tiling.batch):
-            yield from _predict_equal(predictor, waiting)
+        full = len(waiting) == predictor.tiling.batch
+        if waiting and (full or image.shape != waiting[0].shape):
+            yield waiting
             waiting = []
-        waiting.append(image)
-    yield from _predict_equal(predictor, waiting)
+        if predictor.fits(image):
+            waiting.append(image)
+        else:
+            yield [image]
+    if waiting:
+        yield waiting
 
 
-def _predict_equal(predictor: Predictor, images: list[Tensor]) -> Iterator[Tensor]:
-    """Probabilities of images of one size, on the CPU."""
-    if not images:
-        return
+def predict_whole(predictor: Predictor, images: Sequence[Tensor]) -> Tensor:
+    """Probabilities of images of one size that fit in a tile: float32 (n, C, H, W) on the CPU."""
     height, width = images[0].shape[1:]
     grid = predictor.grid(height, width)
-    if grid.n_tiles > 1:
-        yield from (_predict(predictor, image) for image in images)
-        return
     tiles = torch.stack([reflected(image, grid.rows.size, grid.cols.size) for image in images])
-    yield from predictor.probabilities(tiles)[:, :, :height, :width].cpu()
+    return predictor.probabilities(tiles)[:, :, :height, :width].cpu()

@@ -1,12 +1,18 @@
 """A classifier: a backbone with a linear layer behind it, or the linear layer alone on cached features."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from headstart.models.backbones import Backbone
+from headstart.errors import ConfigError, WeightsError
+from headstart.models.backbones import Backbone, build_backbone, channel_statistics
+from headstart.models.exports import read_export
+from headstart.models.weight_files import read_state
+
+HEAD_FILE = "head.safetensors"
 
 
 class Classifier(nn.Module):
@@ -63,6 +69,38 @@ def feature_statistics(features: Tensor, scaled: bool) -> tuple[Tensor, Tensor]:
 def save_head(module: Classifier | FeatureClassifier, folder: Path) -> None:
     """Write what stands behind the backbone to ``head.safetensors``: weight, bias, and scaling where there is one."""
     state = {key.removeprefix("head."): value for key, value in module.state_dict().items() if "backbone." not in key}
-    beside = folder / "head.safetensors.part"
+    beside = folder / f"{HEAD_FILE}.part"
     save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, beside)
-    beside.replace(folder / "head.safetensors")
+    beside.replace(folder / HEAD_FILE)
+
+
+def read_head(folder: Path) -> FeatureClassifier:
+    """What ``save_head`` wrote, as features -> logits; where nothing is scaled, by 0 and 1. WeightsError if damaged."""
+    file = folder / HEAD_FILE
+    if not file.is_file():
+        raise WeightsError(f"{folder} has no {HEAD_FILE}, as headstart classify writes it at the end")
+    state = read_state(file)
+    try:
+        n_classes, size = state["weight"].shape
+        mean, std = state.get("mean", torch.zeros(size)), state.get("std", torch.ones(size))
+        head = FeatureClassifier(mean, std, n_classes)
+        head.head.load_state_dict({key: state[key] for key in ("weight", "bias")})
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"{file} is damaged ({error!r}); run the classification again") from None
+    return head
+
+
+def read_classifier(folder: Path) -> tuple[Backbone, FeatureClassifier, dict[str, Any]]:
+    """The two parts of a classification run's model, from its export, in evaluation mode on the CPU; and its facts.
+
+    Raises WeightsError where a file is missing or damaged.
+    """
+    state, facts = read_export(folder)
+    try:
+        backbone = build_backbone(str(facts["backbone"]), int(facts["image_size"]))
+        backbone.mean, backbone.std = channel_statistics(facts["mean"]), channel_statistics(facts["std"])
+        backbone.network.load_state_dict(state)
+    except (ConfigError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise WeightsError(f"{folder} holds a backbone that cannot be built here ({reason})") from None
+    return backbone.eval(), read_head(folder).eval(), facts

@@ -94,10 +94,11 @@ def _what_fails(network: nn.Module, images_bchw: Tensor) -> Exception | None:
     was_training = network.training
     network.eval()
     try:
-        logits = network(images_bchw)
-        if logits.shape[-2:] != images_bchw.shape[-2:]:
-            return ValueError(f"masks of {tuple(logits.shape[-2:])} px from {tuple(images_bchw.shape[-2:])} px")
-        logits.sum().backward()
+        with torch.enable_grad():
+            logits = network(images_bchw)
+            if logits.shape[-2:] != images_bchw.shape[-2:]:
+                return ValueError(f"masks of {tuple(logits.shape[-2:])} px from {tuple(images_bchw.shape[-2:])} px")
+            logits.sum().backward()
     except Exception as error:  # as in build_network
         return error
     finally:

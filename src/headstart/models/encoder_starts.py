@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import segmentation_models_pytorch as smp
-from huggingface_hub import hf_hub_download
 from torch import Tensor, nn, no_grad, random
 
 from headstart.configs.starts import Start, parse_start
@@ -26,7 +25,7 @@ from headstart.models.backbones import (
 from headstart.models.encoder_decoder import built_side
 from headstart.models.encoders import backbone_of, encoder_for, matches_by_order, modern_name, timm_encoder
 from headstart.models.exports import BACKBONE
-from headstart.models.fcn32s import Fcn32s
+from headstart.models.fcn32s import Fcn32s, Fcn32sSeed
 from headstart.models.weight_files import read_state
 from headstart.models.weights import MIN_SHARE, download, load_into, load_start, too_little
 from headstart.results import WeightsReport
@@ -83,18 +82,22 @@ def _carry(
 ) -> WeightsReport:
     """Copy what ``loaded`` says was filled of a backbone into the encoder, and report on the encoder."""
     part: Any = network.encoder
-    state, target = backbone.network.state_dict(), part.state_dict()
+    prefix = "features" if isinstance(network, Fcn32s | Fcn32sSeed) else ""  # where it stands in the plain network
+    state, target = backbone.network.state_dict(), part.state_dict(prefix=f"{prefix}." if prefix else "")
     sources = _by_order(state, target) if matches_by_order(encoder) else _by_name(state, target)
-    missing = set(loaded.missing)
+    missing = set(loaded.missing) | {  # the report does not list a counter that goes with statistics
+        name.replace("running_mean", "num_batches_tracked") for name in loaded.missing
+    }
     matched = {
         key: name for key, name in sources.items() if name not in missing and state[name].shape == target[key].shape
     }
-    sizes = {key: parameter.numel() for key, parameter in part.named_parameters()}
+    known = missing | set(matched.values()) | {name for name in state if name.endswith("num_batches_tracked")}
+    sizes = {key: parameter.numel() for key, parameter in part.named_parameters(prefix=prefix)}
     report = WeightsReport(
         source=loaded.source,
         matched=len(matched),
         missing=[key for key in target if key not in matched and not key.endswith("num_batches_tracked")],
-        unexpected=loaded.unexpected + [name for name in state if name not in missing | set(matched.values())],
+        unexpected=loaded.unexpected + [name for name in state if name not in known],
         reshaped=[key for key, name in matched.items() if name in loaded.reshaped],
         share=sum(size for key, size in sizes.items() if key in matched) / max(1, sum(sizes.values())),
     )
@@ -200,16 +203,14 @@ def _fill_alone(network: nn.Module, encoder: str, start: Start, allow_partial: b
         return Filled(load_into(own, read_state(file), str(start), allow_partial), own.mean, own.std)
     settings = smp.encoders.encoders[encoder]["pretrained_settings"]
     tag = "imagenet" if "imagenet" in settings else next(iter(settings))
-    repository, revision = settings[tag]["repo_id"], settings[tag]["revision"]
-    files = download(
-        lambda: [
-            Path(hf_hub_download(repository, name, revision=revision)) for name in ("config.json", "model.safetensors")
-        ],
+    donor, facts = download(
+        lambda: (
+            smp.encoders.get_encoder(encoder, weights=tag),
+            smp.encoders.get_preprocessing_params(encoder, tag),
+        ),
         encoder,
-        f"https://huggingface.co/{repository}",
+        f"https://huggingface.co/{settings[tag]['repo_id']}",
     )
-    report = load_into(
-        own, read_state(files[1]), f"supervised (segmentation_models_pytorch {encoder}.{tag})", allow_partial
-    )
-    facts = json.loads(files[0].read_text(encoding="utf-8"))
+    source = f"supervised (segmentation_models_pytorch {encoder}.{tag})"
+    report = load_into(own, donor.state_dict(), source, allow_partial)
     return Filled(report, channel_statistics(facts["mean"]), channel_statistics(facts["std"]))

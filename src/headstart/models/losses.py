@@ -107,8 +107,8 @@ def dice(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
 
 
 def lovasz_softmax(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """The Lovasz extension of 1 - IoU of each class over all pixels (Berman et al., 2018, definition 2 and algorithm 1), mean
-    over the classes that have a pixel in this batch. ``weights`` are not used, as in ``dice``.
+    """The Lovasz extension of 1 - IoU of each class over all pixels (Berman et al., 2018, definition 2, algorithm 1),
+    mean over the classes that have a pixel in this batch. ``weights`` are not used, as in ``dice``.
     """
     p = scores.softmax(0)
     losses = []

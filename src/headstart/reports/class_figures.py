@@ -143,7 +143,7 @@ def confusion_figure(confusion: Confusion) -> Figure:
         heat |= {
             "text": _written(confusion, shares),
             "texttemplate": "%{text}",
-            "textfont": {"color": INK},
+            "textfont": {"color": INK} | ({} if confusion.counted == "images" else {"size": 11}),
         }
     longest = 16 if size <= MOST_NUMBERED else 10
     names: Spec = {"tickvals": list(range(size)), "ticktext": [clipped(name, longest) for name in confusion.classes]}
@@ -160,7 +160,15 @@ def confusion_figure(confusion: Confusion) -> Figure:
 def _written(confusion: Confusion, shares: list[list[float | None]]) -> list[list[str]]:
     if confusion.counted == "images":
         return [[str(n) for n in row] for row in confusion.counts]
-    return [["" if share is None else f"{share * 100:.0f}" for share in row] for row in shares]
+    return [["" if share is None else _rounded(share) for share in row] for row in shares]
+
+
+def _rounded(share: float) -> str:
+    """A share in whole per cents, those of 0 and 100 for nothing and all only."""
+    percents = f"{share * 100:.0f}"
+    if percents == "0" and share > 0:
+        return "&lt;1"
+    return "&gt;99" if percents == "100" and share < 1 else percents
 
 
 def largest_share(confusion: Confusion) -> float:

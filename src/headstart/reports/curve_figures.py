@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headstart.reports.facts import PretrainFacts
-from headstart.reports.figures import COLOURS, Figure, Spec, axis, clipped, layout, dotted_line
+from headstart.reports.figures import COLOURS, Figure, Spec, axis, clipped, dotted_line, layout
 from headstart.reports.files import Curve, Curves
 from headstart.reports.words import number, short_start
 from headstart.results import SegmentResult, metric_words
@@ -41,7 +41,7 @@ def curve_figure(
     **y: Any,
 ) -> Figure | None:
     """Curves over the optimiser steps, or over epochs of ``epoch_steps`` steps. ``lines``: label, colour, dash, curve;
-    values are multiplied by ``scale``. ``measured``: single measurements, which are marked by points where there are few.
+    values are multiplied by ``scale``. ``measured``: single measurements, marked by points where there are few.
     """
     unit = "epoch" if epoch_steps else "step"
     data: list[Spec] = []

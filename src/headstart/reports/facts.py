@@ -1,7 +1,6 @@
 """Everything a report says, read from the files of a run directory. Reads JSON and images, never tensors."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal

@@ -16,7 +16,7 @@ from headstart.reports.words import (
     share_of_labels,
     short_start,
 )
-from headstart.results import StudyResult, StudyRow
+from headstart.results import StudyResult, StudyRow, metric_words
 
 COLOURS = tuple(f"var(--c{i})" for i in range(1, 9))
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "x", "star")
@@ -140,11 +140,11 @@ def study_dots(study: StudyResult, fraction: float) -> Figure:
     base = next((row.mean for row in rows if row.setting == BASELINE), None)
     low, high = score_range(study)
     title = f"{share_of_labels(fraction)} of the labels"
-    summary = "; ".join(f"{row.setting} {percent(row.mean)}" for row in rows)
+    summary = f"{study.metric_words}; " + "; ".join(f"{row.setting} {percent(row.mean)}" for row in rows)
     ticks: Spec = {"tickvals": places, "ticktext": [plain(row_label(row)) for row in rows]}
     drawn = layout(
         76 + 34 * len(rows),
-        axis(f"{study.metric_words}, %", range=[low, high]),
+        axis(f"{metric_words(study.metric)}, %", range=[low, high]),
         axis(range=[len(rows) - 0.5, -0.5], showgrid=False, **ticks),
         shapes=[] if base is None else [dotted_line("x", base * 100)],
     )
@@ -199,7 +199,7 @@ def efficiency(study: StudyResult, trained: str) -> Figure | None:
     drawn = layout(
         340,
         axis("share of the labels (logarithmic)", type="log", **ticks),
-        axis(f"{study.metric_words}, %", range=[low, high]),
+        axis(f"{metric_words(study.metric)}, %", range=[low, high]),
         shapes=[] if target is None else [dotted_line("y", target * 100)],
     )
     frozen = f"{capital(part_frozen(study.task))} frozen, {part_trained(study.task)} trained"

@@ -1,30 +1,53 @@
 """What each section of the page says: facts turned into the words, rows and figures that the templates lay out."""
 
-import math
 from typing import Any
 
-from headstart.reports import class_figures, figures, readme, tables
+from headstart.reports import class_figures, curve_figures, figures, readme, segment_tables, tables
 from headstart.reports.facts import Facts, PretrainFacts, TsneFacts
-from headstart.reports.words import count, duration, metric_name, number, percent, plural, share_of_labels, typeset
-from headstart.results import ClassifyResult, DataFacts, PretrainResult, StudyResult
+from headstart.reports.mistakes import mistakes_of
+from headstart.reports.segment_page import masks_view, segment_head, segment_view
+from headstart.reports.shelf_page import shelf_view
+from headstart.reports.study_page import split_verdict, study_head, study_view
+from headstart.reports.words import (
+    capital,
+    count,
+    duration,
+    number,
+    part_frozen,
+    part_trained,
+    percent,
+    plural,
+    share_of_labels,
+)
+from headstart.results import ClassifyResult, PretrainResult, SegmentResult, StudyResult, metric_words
 from headstart.training.health import COLLAPSED_STD
 
 TITLES = {
+    "segment": "The outcome",
     "outcome": "The outcome",
     "question": "The question",
     "settings": "The settings compared",
-    "labels": "Accuracy and the number of labels",
+    "labels": "{metric} and the number of labels",
     "pretraining": "Pre-training",
     "features": "What the network has learned",
+    "classes": "How well each class is found",
     "mistakes": "Which classes are confused",
+    "masks": "Masks over the epochs",
+    "shelf": "Land cover: the models side by side",
+    "shelf_study": "Land cover: the starts compared",
     "data": "The data",
     "repeat": "How to repeat this",
     "words": "Words",
 }
 SECTIONS = {
     "study": ("question", "data", "settings", "labels", "pretraining", "features", "mistakes", "repeat", "words"),
+    "segment study": (
+        *("question", "data", "settings", "labels", "pretraining"),
+        *("classes", "mistakes", "masks", "repeat", "words"),
+    ),
     "pretrain": ("data", "pretraining", "repeat"),
     "classify": ("outcome", "data", "features", "mistakes", "repeat", "words"),
+    "segment": ("segment", "classes", "mistakes", "masks", "data", "repeat", "words"),
 }
 STATUS = {"finished": "finished", "collapsed": "stopped: the features collapsed", "diverged": "stopped: it diverged"}
 
@@ -32,64 +55,56 @@ STATUS = {"finished": "finished", "collapsed": "stopped: the features collapsed"
 def page_of(facts: Facts) -> dict[str, Any]:
     """The context of the templates: one dict, whose names the sections of this kind of page use."""
     page: dict[str, Any] = {
-        "sections": [{"name": name, "title": TITLES[name]} for name in SECTIONS[facts.kind]],
+        "sections": _sections(facts),
         "version": facts.setup.versions.get("headstart", "") if facts.setup else "",
-        "classes": tables.class_rows(facts.data) if facts.data else [],
         "provenance": readme.blocks(facts.data.provenance) if facts.data else [],
+        "alerts": [],
+        "study": study_view(facts.study) if facts.study else None,
+        **_words(facts),
         **_pretraining(facts),
         **_features(facts),
         **_mistakes(facts),
+        **_segmentation(facts),
         **_repeat(facts),
     }
     if facts.study is not None:
-        return page | _study(facts.study, facts.data)
+        return page | study_head(facts.study, facts.data.spec if facts.data else "images")
     if facts.classify is not None:
         return page | _classify(facts, facts.classify)
+    if facts.segment is not None:
+        return page | segment_head(facts.segment.result)
     return page | _pretrain_head(facts.pretrains[0])
 
 
-def _study(study: StudyResult, data: DataFacts | None) -> dict[str, Any]:
-    fractions = sorted({row.label_fraction for row in study.rows})
-    curves = [figures.efficiency(study, trained) for trained in ("full", "frozen")]
-    seeds = {len(row.seeds) for row in study.rows}
-    colours = figures.start_colours([figures.start_of(row) for row in study.rows])
-    named = dict.fromkeys(figures.start_of(row) for row in study.rows)
-    target = next((r.mean for r in study.rows if (r.setting, r.label_fraction) == (figures.BASELINE, 1.0)), None)
-    one = "one seed, and so without an interval" if seeds == {1} else "the 95 % interval over the seeds"
+def _sections(facts: Facts) -> list[dict[str, str]]:
+    """Name (of its template, too) and title of each section. What lies beside a study comes after what it is of."""
+    study = facts.study
+    names = list(SECTIONS["segment study" if study and study.task == "segment" else facts.kind])
+    if facts.shelf is not None:
+        parts = [("shelf", facts.shelf.models), ("shelf_study", facts.shelf.study)]
+        at = names.index("repeat")
+        names[at:at] = [name for name, part in parts if part]
+    metric = capital(metric_words(study.metric)) if study else ""
+    return [{"name": name, "title": TITLES[name].format(metric=metric)} for name in names]
+
+
+def _words(facts: Facts) -> dict[str, Any]:
+    """What the network is called, and which words need an explanation."""
+    task = facts.study.task if facts.study else facts.kind
+    kept = facts.kept.result if facts.kept else None
+    backbone = facts.study.backbone if facts.study else ""
     return {
-        "title": "How much of a head start do the unlabelled images give?",
-        "eyebrow": f"headstart study of {data.spec if data else 'images'}: {study.backbone}, recipe {study.recipe}",
-        **_verdict(typeset(study.verdict.sentence)),
-        "details": [typeset(detail) for detail in study.verdict.details],
-        "backbone": study.backbone,
-        "metric": metric_name(study.metric),
-        "seeds_note": one,
-        "intervals": any(row.ci95 is not None for row in study.rows),
-        "sampling_note": _sampling_note(study),
-        "groups": tables.setting_groups(study),
-        "dots": [figures.study_dots(study, fraction) for fraction in fractions],
-        "starts": [tables.Pair(start, colours[start]) for start in named],
-        "efficiency": [curve for curve in curves if curve is not None],
-        "target": percent(target) if target is not None else "",
-        "savings": tables.saving_sentences([s for s in study.label_savings if s.setting != figures.BASELINE]),
+        "network": f"{kept.model} with the encoder {kept.encoder}" if kept else backbone,
+        "frozen_words": f"the {part_trained(task)}; the rest of the network, the {part_frozen(task)},",
+        "is_accuracy": task == "classify",
+        "is_segmentation": task == "segment" or facts.shelf is not None,
     }
 
 
-def _verdict(text: str) -> dict[str, str]:
-    """The first sentence, which is set large, and the rest."""
-    first, stop, rest = text.partition(". ")
-    return {"verdict": first + stop.strip(), "verdict_rest": rest}
-
-
-def _sampling_note(study: StudyResult) -> str:
-    """How far a share measured on n images may be off by the choice of images: a binomial 95 % interval."""
-    best = max((row.mean for row in study.rows), default=0.5)
-    half = 1.96 * math.sqrt(max(best * (1 - best), 0.0) / max(study.n_val, 1)) * 100
-    return (
-        f"with {plural(study.n_val, 'image')}, the {metric_name(study.metric)} of {percent(best)} is uncertain "
-        f"by about \u00b1 {half:.1f} points for that reason. Differences suffer less, "
-        "since all settings meet the same images."
-    )
+def _subject(facts: Facts) -> StudyResult | ClassifyResult | SegmentResult | PretrainResult | None:
+    """The result that the page is of."""
+    segment = facts.segment.result if facts.segment else None
+    return facts.study or facts.classify or segment or facts.pretrains[0].result
 
 
 def _pretraining(facts: Facts) -> dict[str, Any]:
@@ -110,9 +125,9 @@ def _pretraining(facts: Facts) -> dict[str, Any]:
             for run in runs
         ],
         "pretrain_starts": [tables.Pair(start, colour) for start, colour in colours.items()],
-        "curves": figures.pretrain_curves(runs, colours),
+        "curves": curve_figures.pretrain_curves(runs, colours),
         "has_knn": any(("watch", "knn") in run.curves for run in runs),
-        "loss_averaged": any(figures.is_thinned(run.curves.get(("train", "loss"))) for run in runs),
+        "loss_averaged": any(curve_figures.is_thinned(run.curves.get(("train", "loss"))) for run in runs),
         "collapse_limit": number(COLLAPSED_STD),
     }
 
@@ -159,7 +174,7 @@ def _pretrain_head(run: PretrainFacts) -> dict[str, Any]:
     return {
         "title": f"Pre-training of {result.backbone}",
         "eyebrow": f"headstart pretrain, start {run.start}, recipe {result.recipe}",
-        **_verdict(outcome),
+        **split_verdict(outcome),
         "details": details,
     }
 
@@ -184,10 +199,13 @@ def _classify(facts: Facts, result: ClassifyResult) -> dict[str, Any]:
     return {
         "title": f"Classification with {result.backbone}",
         "eyebrow": f"headstart classify, setting {result.setting}{letter}, recipe {result.recipe}",
-        **_verdict(f"{percent(result.accuracy)} of {plural(result.n_val, 'validation image')} get their right class."),
+        **split_verdict(
+            f"{percent(result.accuracy)} of {plural(result.n_val, 'validation image')} get their right class."
+        ),
         "details": [f"Trained: {what}, with {labels} of the labels, in one run."],
+        "alerts": result.warnings,
         "outcome": outcome,
-        "curves": figures.classify_curves(facts.classify_curves),
+        "curves": curve_figures.classify_curves(facts.classify_curves),
     }
 
 
@@ -224,22 +242,24 @@ def _tsne(group: str, found: TsneFacts) -> dict[str, Any]:
 
 
 def _mistakes(facts: Facts) -> dict[str, Any]:
-    confusion = facts.confusion
-    if confusion is None:
-        return {"confusion": None}
-    runs = "one run" if confusion.n_seeds == 1 else f"{confusion.n_seeds} runs, their counts added up"
-    which = "Of the setting with the highest mean, " if facts.study else "Of "
-    note = f"{which}{confusion.setting} with {share_of_labels(confusion.label_fraction)} of the labels: {runs}."
-    is_large = len(confusion.classes) > class_figures.MOST_NUMBERED
-    mistakes = [
-        {"truth": truth, "given": given, "n": n, "total": total, "share": percent(n / total, 0)}
-        for truth, given, n, total in class_figures.worst_confusions(confusion)
-    ]
+    lead = "Of the setting with the highest mean," if facts.study else "Of"
+    return {"mistakes": mistakes_of(facts.confusion, lead) if facts.confusion else None}
+
+
+def _segmentation(facts: Facts) -> dict[str, Any]:
+    """The classes, and the masks of the run, or of the best setting's run; the models beside a study."""
+    run = facts.segment or facts.kept
+    study = facts.study
+    colours = segment_tables.css_colours(run.result) if run else {}
+    compared = segment_tables.compare_settings(facts.classes, colours, study.metric_words) if study else None
     return {
-        "confusion": class_figures.confusion_figure(confusion),
-        "confusion_note": note,
-        "confusion_most": percent(class_figures.largest_share(confusion)) if is_large else "",
-        "mistakes": mistakes,
+        "segment": segment_view(facts.segment) if facts.segment else None,
+        "masks": masks_view(run) if run else None,
+        "masks_run": run if facts.study else None,
+        "comparison": compared if facts.classes else None,
+        "crops": facts.segment.crops if facts.segment else None,
+        "shelf": shelf_view(facts.shelf) if facts.shelf else None,
+        "classes": tables.class_rows(facts.data, colours) if facts.data else [],
     }
 
 
@@ -247,7 +267,7 @@ def _repeat(facts: Facts) -> dict[str, Any]:
     setup = facts.setup
     if setup is None:
         return {"command": []}
-    result = facts.study or facts.classify or facts.pretrains[0].result
+    result = _subject(facts)
     machine = [tables.Pair("Time taken", duration(result.seconds))] if result else []
     machine += [tables.Pair(name.capitalize(), str(value)) for name, value in setup.machine.items()]
     return {

@@ -48,7 +48,6 @@ def render(facts: Facts) -> str:
     plotly, script = plotly_source(), (TEMPLATES / "page.js").read_text(encoding="utf-8")
     return environment.get_template("base.html").render(
         facts=facts,
-        study=facts.study,
         data=facts.data,
         page=page_of(facts),
         plotly=Markup(plotly),  # noqa: S704 - our own dependency's source, checked in plotly_source

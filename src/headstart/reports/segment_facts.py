@@ -1,4 +1,4 @@
-"""What a report says of segmentations, read from their run directories: scores, masks over the epochs, whole shelves."""
+"""What a report says of segmentations, read from their run directories: scores, and masks over the epochs."""
 
 import logging
 from collections.abc import Sequence

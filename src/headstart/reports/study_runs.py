@@ -34,7 +34,8 @@ class ClassIous:
     ``miou`` is the mean over the seeds of what the study compares.
     """
 
-    setting: str
+    start: str
+    trained: str
     letter: str | None
     n_seeds: int
     ious: dict[str, float | None]
@@ -91,9 +92,7 @@ def pixels_confused(results: Sequence[SegmentResult], setting: str) -> Confusion
     return Confusion(setting, results[0].label_fraction, len(results), labels, counts, "pixels", ignored)
 
 
-def summed(
-    matrices: Sequence[list[list[int]]], names: Sequence[Sequence[str]]
-) -> tuple[tuple[int, ...], ...] | None:
+def summed(matrices: Sequence[list[list[int]]], names: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], ...] | None:
     """Sum of square matrices over the same classes; None where there are none, or they do not fit each other."""
     if not matrices or any(each != names[0] for each in names):
         return None
@@ -112,4 +111,5 @@ def class_ious(row: StudyRow, results: Sequence[SegmentResult]) -> ClassIous:
         for score in result.scores.classes:
             gathered.setdefault(score.name, []).extend([] if score.iou is None else [score.iou])
     means = {name: sum(values) / len(values) if values else None for name, values in gathered.items()}
-    return ClassIous(row.setting, row.letter, len(results), means, row.mean)
+    start = row.setting.rpartition("/")[0] or row.start
+    return ClassIous(start, row.trained, row.letter, len(results), means, row.mean)

@@ -10,11 +10,12 @@ from pydantic import ValidationError
 from headstart.configs.base import OutputConfig
 from headstart.configs.classify import ClassifyConfig
 from headstart.configs.pretrain import PretrainConfig
+from headstart.configs.segment import SegmentConfig
 from headstart.configs.study import DemoConfig, StudyConfig
-from headstart.reports.facts import PretrainFacts, Setup
+from headstart.reports.facts import PretrainFacts
 from headstart.reports.figures import BASELINE, start_of
+from headstart.reports.files import Setup
 from headstart.reports.words import (
-    TRAINED,
     count,
     duration,
     ends,
@@ -23,13 +24,16 @@ from headstart.reports.words import (
     percent,
     plural,
     share_of_labels,
+    short_count,
     signed,
+    what_is_trained,
 )
 from headstart.results import DataFacts, Interval, LabelSaving, StudyResult
 
 CONFIGS: dict[str, type[OutputConfig]] = {
     "pretrain": PretrainConfig,
     "classify": ClassifyConfig,
+    "segment": SegmentConfig,
     "study": StudyConfig,
     "demo": DemoConfig,
 }
@@ -62,12 +66,17 @@ class SettingGroup:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class with its counts; ``share`` is of the largest training class, in per cent, for the bar."""
+    """A class with its counts, of pixels also as a share of all; ``bar`` is the count as a share of that of the largest
+    training class, in per cent. ``colour`` is that of the class in masks.
+    """
 
     name: str
-    n_train: int
-    n_val: int
-    share: float
+    train: str
+    val: str
+    bar: float
+    train_share: str = ""
+    val_share: str = ""
+    colour: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,7 @@ def setting_groups(study: StudyResult) -> list[SettingGroup]:
                 SettingRow(
                     letter=row.letter or "",
                     start=start_of(row),
-                    trained=TRAINED[row.trained],
+                    trained=what_is_trained(row.trained, study.task),
                     mean=percent(row.mean),
                     interval=half_width(row.ci95),
                     sd=f"{row.sd * 100:.1f}" if row.sd is not None else "",
@@ -131,12 +140,24 @@ def saving_sentences(savings: Sequence[LabelSaving]) -> list[str]:
     return [*said, f"Not reached with any share tried: {never}."] if never else said
 
 
-def class_rows(data: DataFacts) -> list[ClassRow]:
+def class_rows(data: DataFacts, colours: Mapping[str, str] | None = None) -> list[ClassRow]:
     """The classes with their counts in both splits."""
+    counts = list(zip(data.classes, data.train_counts, data.val_counts, strict=False))
     largest = max(data.train_counts, default=0) or 1
+    if data.counted == "images":
+        return [ClassRow(name, count(train), count(val), 100 * train / largest) for name, train, val in counts]
+    all_train, all_val = sum(data.train_counts) or 1, sum(data.val_counts) or 1
     return [
-        ClassRow(name, n_train, n_val, 100 * n_train / largest)
-        for name, n_train, n_val in zip(data.classes, data.train_counts, data.val_counts, strict=False)
+        ClassRow(
+            name=name,
+            train=short_count(train),
+            val=short_count(val),
+            bar=100 * train / largest,
+            train_share=percent(train / all_train),
+            val_share=percent(val / all_val),
+            colour=(colours or {}).get(name, ""),
+        )
+        for name, train, val in counts
     ]
 
 

@@ -11,7 +11,7 @@ NARROW = "\u202f"
 DASH = "\u2013"
 MINUS = "\u2212"
 PARTS = {"segment": ("decoder", "encoder")}
-"""What a frozen setting trains and what it leaves alone, by task; of all other tasks the classifier and the backbone."""
+"""What a frozen setting trains and what it leaves as it is, by task; of the others the classifier and the backbone."""
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 

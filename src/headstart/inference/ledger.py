@@ -1,0 +1,68 @@
+"""Which outputs of a prediction are finished, so that none is made twice and no other file is replaced."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from headstart.errors import RunError
+from headstart.inference.inputs import Item
+from headstart.inference.parts import file_facts
+
+FILE = "files.csv"
+COLUMNS = ("output", "input", "size", "changed", "settings")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """From which input (its size and time of change) and with which settings an output was made."""
+
+    size: int
+    changed: int
+    settings: str
+
+
+class Ledger:
+    """``files.csv`` in --out: a line for each output, written before it is made. An output appears when it is whole."""
+
+    def __init__(self, out: Path, overwrite: bool) -> None:
+        self.out, self.overwrite = out, overwrite
+        self.entries: dict[str, Entry] = {}
+        if not (out / FILE).is_file():
+            return
+        with (out / FILE).open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            for row in csv.DictReader(stream):
+                if row["settings"]:  # a line that was cut short has none
+                    self.entries[row["output"]] = Entry(int(row["size"]), int(row["changed"]), row["settings"])
+
+    def finished(self, item: Item, output: PurePosixPath, settings: str) -> bool:
+        """Whether ``output`` is already what it should be.
+
+        RunError where it is there and must not be replaced: made by other settings, or not by a prediction at all.
+        """
+        if self.overwrite or not (self.out / output).exists():
+            return False
+        entry = self.entries.get(str(output))
+        if entry is None:
+            raise RunError(f"{self.out / output} is in the way. Choose another --out, or give --overwrite.")
+        if entry.settings != settings:
+            raise RunError(
+                f"{self.out / output} was predicted by another model or with other settings. Choose another --out, "
+                "or give --overwrite to predict it again."
+            )
+        facts = file_facts(item.source.path)
+        return (entry.size, entry.changed) == (facts["size"], facts["changed"])
+
+    def begin(self, item: Item, outputs: Sequence[PurePosixPath], settings: str) -> None:
+        """Say what ``outputs`` will be made from, and remove what is in their places."""
+        facts = file_facts(item.source.path)
+        entry = Entry(facts["size"], facts["changed"], settings)
+        for output in outputs:
+            path = self.out / output
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            self.entries[str(output)] = entry
+        new = not (self.out / FILE).is_file()
+        with (self.out / FILE).open("a", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            rows = [(output, item.source.path, entry.size, entry.changed, entry.settings) for output in outputs]
+            csv.writer(stream).writerows([COLUMNS, *rows] if new else rows)

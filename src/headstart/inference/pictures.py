@@ -1,0 +1,69 @@
+"""Prediction of images that fit in memory: PNG, JPEG and the like."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from headstart.inference.geo import open_raster
+from headstart.inference.raster_output import Labels, packed
+from headstart.inference.tiles import Pixels, Predictor, Strip, batches_of_equal, predict_strips, predict_whole
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def predict_pictures(
+    predictor: Predictor, labels: Labels, images: Iterable[Tensor], both: bool
+) -> Iterator[np.ndarray]:
+    """Layers uint8 (1 or 1 + C, H, W) of each image uint8 (3, H, W), in order (see ``raster_output.packed``).
+
+    Neighbours of one size that fit in a tile share a batch; of larger images only strips of probabilities are in
+    memory.
+    """
+    for batch in batches_of_equal(predictor, images):
+        height, width = batch[0].shape[1:]
+        if predictor.fits(batch[0]):
+            for probabilities in predict_whole(predictor, batch):
+                yield packed(Strip(0, 0, height, probabilities, None), width, labels, both)
+        else:
+            strips = predict_strips(predictor, _reader(batch[0]), predictor.grid(height, width))
+            yield np.concatenate([packed(strip, width, labels, both) for strip in strips], axis=1)
+
+
+def _reader(image: Tensor) -> Callable[[int, int, int, int], Pixels]:
+    return lambda top, bottom, left, right: (image[:, top:bottom, left:right], None)
+
+
+def read_ahead(read: Callable[[A], B], items: Iterable[A], depth: int) -> Iterator[tuple[A, Future[B]]]:
+    """Each item with what ``read`` makes of it; a thread is up to ``depth`` items ahead."""
+    with ThreadPoolExecutor(1, "read-ahead") as pool:
+        waiting: deque[tuple[A, Future[B]]] = deque()
+        for item in items:
+            waiting.append((item, pool.submit(read, item)))
+            if len(waiting) > depth:
+                yield waiting.popleft()
+        yield from waiting
+
+
+def save_picture(labels: Labels, indices: np.ndarray, path: Path) -> None:
+    """Write class indices (H, W) as an RGB PNG in the palette's colours, whole or not at all."""
+    beside = path.with_name(path.name + ".part")
+    Image.fromarray(labels.palette.to_colours(indices)).save(beside, format="PNG")
+    beside.replace(path)
+
+
+def save_percentages(labels: Labels, layers: np.ndarray, path: Path) -> None:
+    """Write percentages (C, H, W) as a TIFF with a band for each class, whole or not at all."""
+    beside = path.with_name(f"{path.stem}.part{path.suffix}")
+    count, height, width = layers.shape
+    shape = {"count": count, "height": height, "width": width, "dtype": "uint8"}
+    with open_raster(beside, "w", driver="GTiff", compress="deflate", interleave="band", **shape) as raster:
+        raster.descriptions = labels.names
+        raster.write(layers)
+    beside.replace(path)
