@@ -47,6 +47,12 @@ VERBS = {
         "train a segmentation model on pairs of images and masks",
         recipes="headstart.configs.recipes:SEGMENT",
     ),
+    "predict": Verb(
+        "headstart.configs.inference:PredictConfig",
+        "headstart.inference.predict:predict",
+        "masks or classes of images and GeoTIFFs of any size, by a finished run's model",
+        positional=("run", "inputs"),
+    ),
     "evaluate": Verb(
         "headstart.configs.inference:EvaluateConfig",
         "headstart.verbs:evaluate",

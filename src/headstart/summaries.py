@@ -8,6 +8,7 @@ from headstart.results import (
     EvaluateResult,
     Interval,
     MiouResult,
+    PredictResult,
     PretrainResult,
     Protocol,
     SegmentResult,
@@ -28,6 +29,8 @@ def summary_lines(result: object, out: Path | None) -> list[str]:
             lines = classify_lines(result)
         case SegmentResult():
             lines = segment_lines(result)
+        case PredictResult():
+            lines = predict_lines(result)
         case EvaluateResult():
             lines = evaluate_lines(result)
         case StudyResult():
@@ -86,6 +89,17 @@ def segment_lines(result: SegmentResult) -> list[str]:
     if result.quarantined:
         lines.append(f"{result.quarantined} file(s) or pair(s) were left out: see quarantine.csv.")
     return lines + result.warnings
+
+
+def predict_lines(result: PredictResult) -> list[str]:
+    """How many files there are now, and what was left out."""
+    speed = f", {result.pixels / 1e6 / result.seconds:.1f} Mpx/s" if result.pixels else ""
+    lines = [
+        f"{len(result.files)} file(s), {result.pixels / 1e6:.1f} Mpx predicted now, in {result.seconds:.0f} s{speed}."
+    ]
+    if result.failed:
+        lines.append(f"{len(result.failed)} input(s) could not be decoded: see quarantine.csv.")
+    return lines
 
 
 def evaluate_lines(result: EvaluateResult) -> list[str]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headstart.embedded import classification
 from headstart.cli import main
+from headstart.embedded import classification
 from headstart.results import StudyResult
 
 

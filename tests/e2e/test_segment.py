@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from headstart.models.segmenter_files import read_segmenter
-from headstart.models.segmenters import build_segmenter, load_encoder_start
 from PIL import Image
 
 from headstart.configs.inference import EvaluateConfig, MiouConfig
@@ -18,6 +16,8 @@ from headstart.configs.optimisation import OptimConfig, ScheduleConfig
 from headstart.configs.segment import CropsConfig, SegmentConfig
 from headstart.data.palettes import DEEPGLOBE
 from headstart.errors import ConfigError, DataError, RunError, TrainingStopped
+from headstart.models.segmenter_files import read_segmenter
+from headstart.models.segmenters import build_segmenter, load_encoder_start
 from headstart.tasks.segment import segment
 from headstart.verbs import evaluate
 

@@ -75,7 +75,9 @@ def make_scores(counts: np.ndarray, protocol: str, n_images: int = 257) -> Segme
     )  # fmt: skip
 
 
-def make_segment(skill: float = 0.8, seed: int = 0, samples: list[MaskSample] | None = None, **changes) -> SegmentResult:
+def make_segment(
+    skill: float = 0.8, seed: int = 0, samples: list[MaskSample] | None = None, **changes
+) -> SegmentResult:
     truth = truth_of(seed, 128)
     counts = counted(truth, predicted_at(truth, skill, seed), times=1200)
     scores = {protocol: make_scores(counts, protocol) for protocol in ("deepglobe6", "ignore", "per-image")}

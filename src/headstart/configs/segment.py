@@ -73,7 +73,7 @@ class SegmentConfig(RunConfig):
     """fcn32s, fcn32s-seed, or a decoder of segmentation_models_pytorch: unet, unetplusplus, manet, linknet, fpn,
     pspnet, deeplabv3, deeplabv3plus, pan, upernet, segformer, dpt."""
     encoder: str = "tu-resnet50"
-    """tu-NAME for any timm model, or a name of segmentation_models_pytorch; the FCNs have vgg16."""
+    """tu-NAME for any timm model, or a name of segmentation_models_pytorch; the FCNs have vgg16, without being told."""
     start: str = "scratch"
     """Where the encoder's weights come from: scratch, supervised, supervised=FILE-or-timm-name, ssl=RUN,
     ssl+supervised=RUN."""
@@ -106,7 +106,10 @@ class SegmentConfig(RunConfig):
     @model_validator(mode="before")
     @classmethod
     def _fill_from_recipe(cls, given: Any) -> Any:
-        return with_recipe(given, SEGMENT)
+        settings = with_recipe(given, SEGMENT)
+        if isinstance(settings, dict) and str(settings.get("model", "")).startswith("fcn32s"):
+            settings.setdefault("encoder", "vgg16")
+        return settings
 
     def conflicts(self) -> list[str]:
         problems = super().conflicts() + start_problems(self.start, "--start")

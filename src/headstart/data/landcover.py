@@ -83,6 +83,7 @@ def provenance() -> str:
     rows = "\n".join(f"| {group} | {name} |" for group, name in PAINTED.items())
     return (
         f"# Land cover in DeepGlobe's layout\n\nThe tiles below, enlarged {MAGNIFICATION} times to "
-        f"{TILE_SIZE * MAGNIFICATION} pixels. Climate groups stand for land cover; a group is painted in the colour of a "
-        f"DeepGlobe class, and nothing here is from DeepGlobe:\n\n| climate group | painted as |\n|---|---|\n{rows}\n\n"
+        f"{TILE_SIZE * MAGNIFICATION} pixels. Climate groups stand for land cover; a group is painted in the colour "
+        f"of a DeepGlobe class, and nothing here is from DeepGlobe:\n\n"
+        f"| climate group | painted as |\n|---|---|\n{rows}\n\n"
     )

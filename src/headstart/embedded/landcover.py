@@ -105,10 +105,10 @@ def notes(results: dict[str, SegmentResult]) -> list[str]:
     """What one must know to compare the two models: plain sentences for the page."""
     a, b = results["model-a"], results["model-b"]
     return [
-        f"Model A is the course report's VGG16-FCN32s, faults included; model B is of the kind that won there: a Unet, "
-        f"here with {b.encoder.removeprefix('tu-')}.",
-        f"Both had the same time to train: {a.seconds:.0f} s and {b.seconds:.0f} s. In it, A saw {seen(a)} images and B "
-        f"{seen(b)}: per image, A is that much more expensive.",
+        f"Model A is the course report's VGG16-FCN32s, faults included; model B is of the kind that won there: a "
+        f"Unet, here with {b.encoder.removeprefix('tu-')}.",
+        f"Both were given the same time to train, and took {a.seconds:.0f} s and {b.seconds:.0f} s with their scoring. "
+        f"In it, A saw {seen(a)} images and B {seen(b)}: per image, A is that much more expensive.",
         "B's encoder began from ImageNet weights; A began from nothing, because no installable package carries "
         "ImageNet weights of VGG16. In the report both began from ImageNet weights and trained to the end: 39.5 % for "
         "A and 72.6 % for B, a margin of 33 points. The margin here is not a measure of the architectures alone.",

@@ -1,6 +1,7 @@
 """Classes of the inputs by a classification run's model: predictions.csv."""
 
 import csv
+import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -17,7 +18,7 @@ from headstart.inference.inputs import Input
 from headstart.inference.outcome import QUARANTINE, Outcome
 from headstart.inference.parts import file_facts, key_of, short
 from headstart.inference.pictures import read_ahead
-from headstart.models.classifier import read_classifier
+from headstart.models.classifier import HEAD_FILE, read_classifier
 from headstart.training.progress import Progress
 from headstart.training.rundir import read_config, write_config
 from headstart.training.runtime import inference_context
@@ -37,27 +38,21 @@ def predict_classes(config: PredictConfig, inputs: Sequence[Input]) -> Outcome:
     """
     refuse_settings_of_masks(config)
     backbone, head, facts = read_classifier(config.run / "export")
-    files = {str(each.path): file_facts(each.path) for each in inputs}
-    key = short(key_of(model=facts["sha256"], precision=config.precision, files=files))
-    target = config.out / PREDICTIONS
+    key = key_of_predictions(config, inputs)
     outcome = Outcome([PurePosixPath(PREDICTIONS)])
-    if target.exists() and not config.overwrite:
-        if read_config(config.out).get("predicted") != key:
-            raise RunError(
-                f"{target} is of other images, or by another model. Choose another --out, or give --overwrite."
-            )
-        logger.info("%s is finished already.", target)
+    if is_finished(config, key):
         known = dict(read_quarantine(config.out / QUARANTINE))
         outcome.reasons.update({each: known[str(each.path)] for each in inputs if str(each.path) in known})
         return outcome
     record = read_config(config.run)["config"]
     views = ViewsConfig.model_validate(record["views"], strict=False)
     view = plain_view(views, int(facts["image_size"]), backbone.mean, backbone.std)
-    config.out.mkdir(parents=True, exist_ok=True)
+    network = nn.Sequential(backbone, head)
+    target = config.out / PREDICTIONS
     target.unlink(missing_ok=True)
+    config.out.mkdir(parents=True, exist_ok=True)
     write_config(config.out, config, "predict", predicted=key)
     beside = target.with_name(target.name + ".part")
-    network = nn.Sequential(backbone, head)
     with inference_context(network, config.precision), beside.open("w", encoding="utf-8", newline="") as stream:
         lines = csv.writer(stream)
         lines.writerow(["path", "class", *(f"p({name})" for name in facts["classes"])])
@@ -68,6 +63,24 @@ def predict_classes(config: PredictConfig, inputs: Sequence[Input]) -> Outcome:
         beside.replace(target)
     beside.unlink(missing_ok=True)
     return outcome
+
+
+def key_of_predictions(config: PredictConfig, inputs: Sequence[Input]) -> str:
+    """What the predictions depend on, in short."""
+    export = config.run / "export"
+    model = [hashlib.sha256((export / name).read_bytes()).hexdigest() for name in ("backbone.json", HEAD_FILE)]
+    return short(key_of(model=model, precision=config.precision, files=[file_facts(each.path) for each in inputs]))
+
+
+def is_finished(config: PredictConfig, key: str) -> bool:
+    """Whether the predictions are there already. RunError where there are others."""
+    target = config.out / PREDICTIONS
+    if config.overwrite or not target.exists():
+        return False
+    if read_config(config.out).get("predicted") != key:
+        raise RunError(f"{target} is of other images, or by another model. Choose another --out, or give --overwrite.")
+    logger.info("%s is finished already.", target)
+    return True
 
 
 def refuse_settings_of_masks(config: PredictConfig) -> None:

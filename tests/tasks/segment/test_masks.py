@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from headstart.data.pairs import PairSet
 
 from headstart.data.imageset import ImageSet
+from headstart.data.pairs import PairSet
 from headstart.errors import ConfigError
 from headstart.tasks.segment.masks import RIGHT, UNKNOWN, WRONG, by_rank, error_map, mask_epochs, named_images
 

@@ -114,7 +114,9 @@ def doubts(palette: Palette, pixels: np.ndarray, train: CheckedPairs, val: Check
     absent = [palette.classes[i] for i in range(palette.n_scored) if pixels[i] == 0]
     in_val = [palette.classes[i] for i in range(palette.n_scored) if pixels[i] == 0 and val.pixel_counts[:, i].any()]
     if in_val:
-        found.append(f"No training pixel of {', '.join(in_val)}, which the validation masks have: it cannot be learned.")
+        found.append(
+            f"No training pixel of {', '.join(in_val)}, which the validation masks have: it cannot be learned."
+        )
     elif absent:
         found.append(f"No pixel of {', '.join(absent)} in the training masks.")
     leaks = pair_leaks(train, val)

@@ -20,6 +20,10 @@ Visitor = Callable[[int, np.ndarray, np.ndarray], None]
 """Called with the index of a pair, its true and its predicted class indices, uint8 (H, W) each."""
 
 
+WHOLE = TilingConfig()
+"""Tiles as large as the training crops, an image no larger than that at once."""
+
+
 @dataclass(frozen=True)
 class Examiner:
     """Predicts the images of a set of pairs with a segmenter of a given palette."""
@@ -28,7 +32,7 @@ class Examiner:
     palette: Palette
     image_size: int
     nearest: bool = False
-    tiling: TilingConfig = TilingConfig()
+    tiling: TilingConfig = WHOLE
 
     def examine(self, module: nn.Module, *visitors: Visitor) -> None:
         """Predict every image in evaluation mode and hand truth and prediction to the visitors. Memory: one image."""

@@ -48,7 +48,7 @@ class MaskKeeper:
 
     def samples(self, ious: Sequence[float | None]) -> list[MaskSample]:
         """Choose by the ``ious`` of all validation images at the end, complete the pictures, and drop the others."""
-        chosen = {i: "asked" for i in self.candidates} if self.asked else by_rank(self.candidates, ious)
+        chosen = dict.fromkeys(self.candidates, "asked") if self.asked else by_rank(self.candidates, ious)
         samples = [self._complete(i, how) for i, how in chosen.items()]
         keep = {self.file(kind, i) for i in chosen for kind in self._kinds()}
         for path in sorted(self.folder.rglob("*.png")):
@@ -159,7 +159,7 @@ def by_rank(candidates: Sequence[int], ious: Sequence[float | None]) -> dict[int
     """
     ranked = sorted((i for i in candidates if ious[i] is not None), key=lambda i: (-(ious[i] or 0.0), i))
     if not ranked:
-        return {i: "median" for i in candidates[:1]}
+        return dict.fromkeys(candidates[:1], "median")
     roles = {ranked[0]: "best"}
     roles.setdefault(ranked[-1], "worst")
     roles.setdefault(ranked[len(ranked) // 2], "median")
@@ -185,4 +185,3 @@ def save_picture(pixels: np.ndarray, path: Path) -> None:
     beside = path.with_name(path.name + ".part")
     Image.fromarray(pixels).save(beside, "PNG")
     beside.replace(path)
-
