@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--classes", type=int, default=7)
-    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=15)
     args = parser.parse_args()
     print(f"{args.images} images of {args.size} x {args.size}, {args.classes} classes, {args.rounds} rounds")

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from tests.reports import synthetic
+from tests.reports import synthetic, synthetic_masks
 
 from headstart.reports.render import write_report
 
@@ -16,6 +16,9 @@ KINDS = {
     ),
     "pretrain": lambda folder: synthetic.write_pretrain(folder),
     "classify": lambda folder: synthetic.write_classify(folder),
+    "segment": lambda folder: synthetic_masks.write_segment(folder, side=200),
+    "segment study": lambda folder: synthetic_masks.write_segment_study(folder),
+    "segmentations beside a study": lambda folder: synthetic_masks.write_shelf(folder),
 }
 
 
@@ -96,6 +99,54 @@ def test_all_headings_are_there_and_the_list_of_contents_leads_to_them(opened):
     assert len(titles) == 9
     for target in page.eval_on_selector_all("nav a", "links => links.map(link => link.hash)"):
         assert page.locator(target).count() == 1
+
+
+def test_the_contents_lead_through_classification_first_and_then_land_cover(opened):
+    page = opened("segmentations beside a study")
+    titles = page.locator("h2").all_inner_texts()
+    assert titles == page.locator("nav a").all_inner_texts()
+    assert titles[6:9] == [
+        "Which classes are confused",
+        "Land cover: the models side by side",
+        "Land cover: the starts compared",
+    ]
+    tops = page.eval_on_selector_all("h2", "titles => titles.map(title => title.getBoundingClientRect().top)")
+    assert tops == sorted(tops)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("kind", "rendering"), [("segment", "auto"), ("segment study", "pixelated")])
+def test_masks_are_drawn_side_by_side_and_small_ones_with_square_pixels(opened, kind, rendering, size):
+    page = opened(kind, size)
+    tiles = page.eval_on_selector_all(
+        ".tile img",
+        """images => images.map(image => ({
+            drawn: image.naturalWidth, width: image.getBoundingClientRect().width,
+            left: image.getBoundingClientRect().left, rendering: getComputedStyle(image).imageRendering }))""",
+    )
+    assert len(tiles) == len(synthetic_masks.SAMPLES) * (3 + len(synthetic_masks.EPOCHS))
+    assert all(tile["drawn"] > 0 and tile["width"] >= 140 for tile in tiles)
+    assert {tile["rendering"] for tile in tiles} == {rendering}
+    assert len({tile["left"] for tile in tiles}) == (6 if size == "desktop" else 2)
+
+
+def test_the_key_has_the_colours_of_the_masks(opened):
+    page = opened("segment")
+    colours = page.eval_on_selector_all(
+        "[aria-label='Colours of the classes'] .key", "keys => keys.map(key => getComputedStyle(key).backgroundColor)"
+    )
+    assert colours == [f"rgb({red}, {green}, {blue})" for red, green, blue in synthetic_masks.COLOURS]
+    names = page.locator("[aria-label='Colours of the classes'] bdi").all_inner_texts()
+    assert names == synthetic_masks.CLASSES
+
+
+def test_the_matrix_of_pixels_is_legible_on_a_phone(opened):
+    page = opened("segment", "phone")
+    written = page.locator("#mistakes .heatmap-label")
+    assert written.count() >= synthetic_masks.N_SCORED**2 - synthetic_masks.N_SCORED
+    sizes = written.evaluate_all("texts => texts.map(text => parseFloat(getComputedStyle(text).fontSize))")
+    assert min(sizes) >= 10
+    assert all(len(text) <= 3 for text in written.all_text_contents())
 
 
 def test_hostile_class_names_are_text_in_the_figures(opened):

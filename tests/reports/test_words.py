@@ -70,3 +70,23 @@ def test_a_text_becomes_a_sentence():
 def test_running_text_gets_its_signs():
     text = words.typeset("points -4.7 to 8.7, -0.9 with 10 % of ssl-2 and runs/a-1")
     assert text == "points \u22124.7 to 8.7, \u22120.9 with 10\u202f% of ssl-2 and runs/a-1"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (9999, "9999"), (12_345, "12.3 k"), (999_499, "999 k"), (999_500, "1.0 M"), (1_234_567, "1.2 M"),
+     (99_960_000, "100 M"), (301_000_000, "301 M"), (2_000_000_000, "2.0 G")],
+)  # fmt: skip
+def test_counts_of_pixels_are_short(number, text):
+    assert words.short_count(number).replace(words.NARROW, " ") == text
+
+
+def test_what_a_frozen_setting_trains_depends_on_the_task():
+    assert words.what_is_trained("full", "segment") == "everything"
+    assert words.what_is_trained("frozen", "classify") == "classifier only"
+    assert words.what_is_trained("frozen", "segment") == "decoder only"
+
+
+def test_names_are_listed():
+    assert words.listed(["a"]) == "a"
+    assert words.listed(["a", "b", "c"]) == "a, b and c"

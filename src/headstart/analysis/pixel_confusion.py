@@ -68,7 +68,7 @@ def _spread(codes: NDArray[np.uint8], tables: int, size: int) -> None:
 
 @cache
 def _offsets(tables: int, size: int) -> NDArray[np.uint8]:
-    """Where the table begins that each of ``STRETCH`` pixels counts in; there are 9 such arrays at most."""
+    """Where the table begins that each of ``STRETCH`` pixels counts in; there are at most 11 such arrays."""
     offsets = (np.arange(STRETCH) % tables * size).astype(np.uint8)
     offsets.setflags(write=False)
     return offsets

@@ -43,7 +43,7 @@ def cached_landcover() -> Path:
 def make_landcover(folder: Path) -> Path:
     """Make the data in ``folder`` unless it is there, and return ``folder``.
 
-    It appears whole or not at all; of two processes the first wins. Raises MissingExtraError without the extra ``demo``.
+    It appears whole or not at all; of two processes the first wins. MissingExtraError without the extra ``demo``.
     """
     if folder.exists():
         return folder

@@ -3,6 +3,8 @@
 import logging
 from typing import get_args
 
+from torch import nn
+
 from headstart.analysis.store import Store
 from headstart.configs.segment import SegmentConfig
 from headstart.configs.starts import setting_name
@@ -20,6 +22,8 @@ from headstart.training.session import Session, begin
 
 logger = logging.getLogger(__name__)
 
+DECODER_RULES_PX = 128
+
 
 def segment(config: SegmentConfig, store: Store | None = None) -> SegmentResult:
     """Train a segmentation model and write the run directory ``config.out`` (see docs/architecture.md).
@@ -28,7 +32,7 @@ def segment(config: SegmentConfig, store: Store | None = None) -> SegmentResult:
     ConfigError, DataError, WeightsError, RunError, or TrainingStopped when the loss is no longer a number.
     """
     source = open_pairs(config.data)
-    session = begin(config, "segment", lambda: build_segmenter(config.model, config.encoder, 2, config.image_size))
+    session = begin(config, "segment", lambda: deciding_part(config))
     if session.finished:
         logger.info("%s is finished; nothing to resume.", config.out)
         return SegmentResult.model_validate_json(session.run.result.read_text(encoding="utf-8"))
@@ -47,6 +51,15 @@ def segment(config: SegmentConfig, store: Store | None = None) -> SegmentResult:
         result.save(session.run.result)
     session.fabric.barrier()
     return result
+
+
+def deciding_part(config: SegmentConfig) -> nn.Module:
+    """What decides whether bf16 pays on a processor: from 128 pixels on the decoder, which then has most of the work;
+    below, the whole network (docs/decisions/0005-precision.md).
+    """
+    network = build_segmenter(config.model, config.encoder, 2, config.image_size).network
+    decoder = nn.ModuleList([part for name, part in network.named_children() if name != "encoder"])
+    return decoder if config.image_size >= DECODER_RULES_PX else network
 
 
 def build(config: SegmentConfig, data: SegmentData) -> tuple[Segmenter, WeightsReport | None]:
