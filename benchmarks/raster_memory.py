@@ -85,7 +85,8 @@ def predict(args: argparse.Namespace, source: Path) -> None:
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     print(f"{pixels / 1e6:.0f} Mpx in {network.tiles} tiles of {args.tile}: {seconds:.0f} s")
     print(f"the network within it: {network.seconds:.0f} s; the bare network on as many ready tiles: {bare:.0f} s")
-    print(f"bare / whole: {bare / seconds:.2f}; peak resident memory: {int(peak.split()[1]) / 1024:.0f} MiB")
+    print(f"share of the time in the network: {network.seconds / seconds:.2f}; bare / whole: {bare / seconds:.2f}")
+    print(f"peak resident memory: {int(peak.split()[1]) / 1024:.0f} MiB")
 
 
 def bare_seconds(network: nn.Module, args: argparse.Namespace) -> float:

@@ -106,6 +106,13 @@ def test_a_study_of_segmentations_has_its_classes_masks_and_warnings(study):
                                "repeat", "words"]  # fmt: skip
 
 
+def test_what_a_study_of_segmentations_lacks_is_said(tmp_path):
+    words = Page(write_report(synthetic_masks.write_segment_study(tmp_path / "bare", with_runs=False))).words()
+    for reason in ("no table of the classes", "no confusion matrix", "There are no masks", "no readable samples.png"):
+        assert reason in words
+    assert "Every setting below was trained on mobilenetv3_large_100" in words
+
+
 def test_the_models_stand_side_by_side_after_the_study_of_classifiers(shelf):
     words = shelf.words()
     assert headings(shelf)[-5:] == ["mistakes", "shelf", "shelf_study", "repeat", "words"]

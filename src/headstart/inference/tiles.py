@@ -17,6 +17,7 @@ from headstart.inference.grid import Grid, make_grid, reflected
 
 RGB = tuple[float, float, float]
 Pixels = tuple[Tensor, Tensor | None]
+FLIPS = ((), (2,), (1,), (1, 2))
 Reader = Callable[[int, int, int, int], Pixels]
 """(top, bottom, left, right) -> uint8 (3, h, w), and bool (h, w) where not all of these pixels are valid."""
 
@@ -57,23 +58,29 @@ class Predictor:
         parameter = next(self.network.parameters(), None)
         return torch.device("cpu") if parameter is None else parameter.device
 
+    @property
+    def turns(self) -> tuple[tuple[int, ...], ...]:
+        """The dimensions of (C, H, W) that each look at a tile flips."""
+        return FLIPS if self.tiling.flips else FLIPS[:1]
+
     @torch.no_grad()
-    def probabilities(self, tiles: Tensor) -> Tensor:
-        """uint8 (B, 3, H, W) -> softmax probabilities float32 (B, C, H, W), the mean of four flips where asked for."""
+    def answers(self, tiles: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """uint8 (B, 3, H, W) -> for each turn and tile i: (i, softmax probabilities float32 (C, H, W)), turned back.
+
+        One tile after the other, so that little is in memory twice, and still in the cache when it is blended.
+        """
+        images = self._normalised(tiles)
+        for dims in self.turns:
+            logits: Tensor = self.network(images.flip([dim + 1 for dim in dims]) if dims else images)
+            for i in range(len(logits)):
+                shares = torch.softmax(logits[i].contiguous(), 0, torch.float32)
+                yield i, shares.flip(dims) if dims else shares
+
+    def _normalised(self, tiles: Tensor) -> Tensor:
         scale = torch.tensor(self.std, device=self.device).mul_(255).reciprocal_().view(3, 1, 1)
         shift = torch.tensor(self.mean, device=self.device).div_(torch.tensor(self.std, device=self.device))
         images = tiles.to(self.device).contiguous(memory_format=torch.channels_last).float()
-        images.mul_(scale).sub_(shift.view(3, 1, 1))
-        total = self._softmax(images)
-        if not self.tiling.flips:
-            return total
-        for dims in ((3,), (2,), (2, 3)):
-            total += self._softmax(images.flip(dims)).flip(dims)
-        return total.div_(4)
-
-    def _softmax(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.network(images)
-        return torch.softmax(logits.contiguous(), dim=1, dtype=torch.float32)  # 3 x as fast as channels-last
+        return images.mul_(scale).sub_(shift.view(3, 1, 1))
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ class _Blend:
     def __init__(self, predictor: Predictor, grid: Grid) -> None:
         self.predictor, self.grid = predictor, grid
         self.cols = grid.cols.weights.to(predictor.device)
-        self.rows = grid.rows.weights.to(predictor.device)
+        self.rows = grid.rows.weights.to(predictor.device) / len(predictor.turns)
         self.sums: Tensor | None = None
 
     def add(self, row: int, pixels: Tensor, valid: Tensor | None, on_tiles: Callable[[int], None] | None) -> None:
@@ -168,9 +175,10 @@ class _Blend:
         kept = [i for i, x in enumerate(places) if valid is None or bool(valid[:, x : x + size].any())]
         for chosen in (kept[i : i + n] for i in range(0, len(kept), n)):
             tiles = torch.stack([pixels[:, :, places[i] : places[i] + size] for i in chosen])
-            for i, probabilities in zip(chosen, self.predictor.probabilities(tiles), strict=True):
-                weights = torch.outer(self.rows[row], self.cols[i])
-                self._buffer(len(probabilities))[:, :, places[i] : places[i] + size].addcmul_(probabilities, weights)
+            for i, probabilities in self.predictor.answers(tiles):
+                weights = torch.outer(self.rows[row], self.cols[chosen[i]])
+                left = places[chosen[i]]
+                self._buffer(len(probabilities))[:, :, left : left + size].addcmul_(probabilities, weights)
             if on_tiles is not None:
                 on_tiles(len(chosen))
         if on_tiles is not None and len(kept) < len(places):
@@ -186,10 +194,10 @@ class _Blend:
         """Move down by ``rows``: what is left moves up, the rest begins at zero."""
         if self.sums is None:
             return
-        left = self.sums.shape[1] - rows
-        if 0 < left < self.sums.shape[1]:
-            self.sums[:, :left] = self.sums[:, rows:].clone()
-        self.sums[:, max(0, left) :] = 0
+        left = max(0, self.sums.shape[1] - rows)
+        for layer in self.sums:  # one class at a time, because source and target overlap
+            layer[:left] = layer[rows:].clone()
+            layer[left:] = 0
 
 
 def most_probable(probabilities: Tensor) -> Tensor:
@@ -270,4 +278,10 @@ def predict_whole(predictor: Predictor, images: Sequence[Tensor]) -> Tensor:
     height, width = images[0].shape[1:]
     grid = predictor.grid(height, width)
     tiles = torch.stack([reflected(image, grid.rows.size, grid.cols.size) for image in images])
-    return predictor.probabilities(tiles)[:, :, :height, :width].cpu()
+    totals: list[Tensor] = []
+    for i, probabilities in predictor.answers(tiles):
+        if i == len(totals):
+            totals.append(probabilities)
+        else:
+            totals[i] += probabilities
+    return torch.stack(totals).div_(len(predictor.turns))[:, :, :height, :width].cpu()

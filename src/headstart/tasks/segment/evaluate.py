@@ -56,6 +56,7 @@ def evaluate_segmenter(config: EvaluateConfig) -> MiouResult:
         left_out=left_out(pairs, checked.pairs),
     )
     if config.out:
+        config.out.mkdir(parents=True, exist_ok=True)
         result.save(config.out / "result.json")
     return result
 
