@@ -147,10 +147,13 @@ def test_polygons_can_be_made_later_without_predicting_again(run: Path, tmp_path
     out, inputs = tmp_path / "out", [source, tmp_path / "image.png"]
     predict(config(run, out, *inputs))
     before = (out / "scene.tif").stat().st_mtime_ns
+    (out / "scene.tif.parts").mkdir()  # as a kill in the last moment leaves it
     result = predict(config(run, out, *inputs, polygons="geojson"))
     assert (out / "scene.tif").stat().st_mtime_ns == before
     assert result.pixels == 50 * 70  # a picture is done again as a whole
     assert (out / "scene.geojson").is_file()
+    predict(config(run, out, *inputs, polygons="geojson"))
+    assert not (out / "scene.tif.parts").exists()
     assert json.loads((out / "image.geojson").read_text())["features"]
 
 

@@ -20,7 +20,7 @@ from headstart.inference.outcome import Outcome
 from headstart.inference.parts import key_of, short
 from headstart.inference.pictures import predict_pictures, read_ahead, save_percentages, save_picture
 from headstart.inference.polygons import write_polygons
-from headstart.inference.raster import RasterJob, predict_raster
+from headstart.inference.raster import RasterJob, predict_raster, remove_parts
 from headstart.inference.raster_output import Labels
 from headstart.inference.tiles import Predictor
 from headstart.models.segmenter_files import read_segmenter
@@ -78,6 +78,10 @@ def predict_masks(config: PredictConfig, inputs: Sequence[Input]) -> Outcome:
     items = plan_outputs(inputs, config.probabilities, config.polygons)
     ledger = Ledger(config.out, config.overwrite)
     todo = [each for item in items if (each := _still_to_do(item, ledger, settings))]
+    unfinished = {each.item for each in todo}
+    for item in items:
+        if item.raster and item not in unfinished:
+            remove_parts(config.out / item.main)  # it was killed between the last file and the tidying up
     if len(todo) < len(items):
         logger.info("%d of %d inputs are finished already.", len(items) - len(todo), len(items))
     config.out.mkdir(parents=True, exist_ok=True)

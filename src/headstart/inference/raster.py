@@ -5,6 +5,7 @@ Memory is bounded by the tile size and BUFFER_BYTES, not by the raster. What is 
 """
 
 import logging
+import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from headstart.training.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-BUFFER_BYTES = 256 << 20
+BUFFER_BYTES = 160 << 20
 """Bound of the sums of probabilities in memory; a raster too wide for it is predicted in parts of its columns."""
 GDAL_CACHE_BYTES = 64 << 20
 
@@ -79,6 +80,11 @@ def predict_raster(predictor: Predictor, labels: Labels, job: RasterJob) -> int:
 def parts_folder(output: Path) -> Path:
     """Where the finished strips of an output wait until it is whole."""
     return output.with_name(output.name + ".parts")
+
+
+def remove_parts(output: Path) -> None:
+    """Delete what is left of an output's parts, if anything is."""
+    shutil.rmtree(parts_folder(output), ignore_errors=True)
 
 
 def is_raster(path: Path) -> bool:
