@@ -26,7 +26,7 @@ def test_the_demo_ends_with_a_verdict_and_a_page(tmp_path: Path, monkeypatch: py
     assert main(["demo", "--out", str(out), "--minutes", "0.3"]) == 2
 
 
-@pytest.mark.parametrize(("seconds", "step", "expected"), [(480, 0.1, 50), (72, 0.1, 30), (1, 1.0, 10)])
+@pytest.mark.parametrize(("seconds", "step", "expected"), [(480, 0.1, 40), (72, 0.1, 30), (1, 1.0, 10)])
 def test_steps_follow_the_machine_within_bounds(
     monkeypatch: pytest.MonkeyPatch, seconds: float, step: float, expected: int
 ) -> None:

@@ -19,18 +19,18 @@ logger = logging.getLogger(__name__)
 BACKBONE, TILE_SIZE, IMAGE_SIZE, BATCH = "tf_efficientnet_lite0", 48, 48, 32
 STARTS = ("scratch", "supervised", "ssl", "ssl+supervised")
 SEEDS, LABEL_FRACTIONS = 5, (0.1, 1.0)
-PRETRAIN_SHARE = 0.13
+PRETRAIN_SHARE = 0.09
 """Share of the time for each of the two pre-trainings."""
-CLASSIFIER_SHARE = 0.5
+CLASSIFIER_SHARE = 0.4
 """Share of the time for the fully trained classifiers; the rest is for loading, frozen settings and the page."""
-MOST_STEPS, FEWEST_STEPS = 50, 10
+MOST_STEPS, FEWEST_STEPS = 40, 10
 
 
 def study_config(config: DemoConfig) -> StudyConfig:
     """The demo's study: settings A to E, scratch/frozen and ssl+supervised, with budgets scaled to the minutes.
 
     Every classifier gets at least the same number of steps, rounded up to whole epochs, whatever its setting: as many
-    as fit on this machine, 50 at most. A demo that is taken up again keeps the number it began with.
+    as fit on this machine, 40 at most. A demo that is taken up again keeps the number it began with.
     """
     if (config.out / "config.json").is_file() and not config.overwrite:
         steps = recorded_steps(config)

@@ -15,19 +15,25 @@ logger = logging.getLogger(__name__)
 
 TIMED_STEPS = 7
 UNTIMED_STEPS = 2
+TRIAL_SHARE = 0.1
+"""Share of a budget that timing the steps may take."""
 RESERVE = 0.15
 
 
-def seconds_per_step(task: Task, state: TrainState, plan: Plan, batches: Iterable[Batch], fabric: Fabric) -> float:
+def seconds_per_step(
+    task: Task, state: TrainState, plan: Plan, batches: Iterable[Batch], fabric: Fabric, allowed: float
+) -> float:
     """Median seconds of an optimiser step with its loading, so that one disturbed step does not count; ``state`` is
-    spent on it.
+    spent on it. Slow steps are timed fewer times, at least twice, once they took ``allowed`` seconds.
     """
     micro_batches = iter(batches)
-    ends = []
+    began, ends = time.monotonic(), []
     for step in range(UNTIMED_STEPS + TIMED_STEPS):
         optimise(task, state, plan, list(itertools.islice(micro_batches, plan.accumulate)), fabric)
         task.after_step(state.module, step)
         ends.append(time.monotonic())
+        if step >= UNTIMED_STEPS + 1 and fabric.broadcast(ends[-1] - began > allowed):
+            break
     return statistics.median(after - before for before, after in itertools.pairwise(ends[UNTIMED_STEPS - 1 :]))
 
 

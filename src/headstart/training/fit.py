@@ -11,7 +11,7 @@ from torch import nn
 from headstart.data.loaders import Batching
 from headstart.errors import TrainingStopped
 from headstart.models.distributed_norm import synchronise_batch_norm
-from headstart.training.budget import TIMED_STEPS, UNTIMED_STEPS, epochs_in, seconds_per_step
+from headstart.training.budget import TIMED_STEPS, TRIAL_SHARE, UNTIMED_STEPS, epochs_in, seconds_per_step
 from headstart.training.checkpoint import load_checkpoint
 from headstart.training.loop import Batch, Plan, Task, train
 from headstart.training.optim import build_optimizer, full_rate
@@ -117,5 +117,6 @@ def choose_epochs(session: Session, job: Job, batching: Batching, module: nn.Mod
     trial = make_plan(session, job, batching, config.epochs)
     batches = job.batches_of(batching, range(UNTIMED_STEPS + TIMED_STEPS))
     state = make_state(session, job, copy.deepcopy(module), batching)
-    seconds = fabric.broadcast(seconds_per_step(job.task_of(trial), state, trial, batches, fabric))
+    allowed = TRIAL_SHARE * 60 * config.budget_minutes
+    seconds = fabric.broadcast(seconds_per_step(job.task_of(trial), state, trial, batches, fabric, allowed))
     return epochs_in(config.budget_minutes, seconds, batching.steps_per_epoch)
