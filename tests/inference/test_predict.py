@@ -20,7 +20,7 @@ from headstart.analysis.mask_folders import match_masks
 from headstart.configs.inference import PredictConfig, TilingConfig
 from headstart.data.decode import read_quarantine
 from headstart.data.masks import read_mask
-from headstart.errors import ConfigError, DataError, RunError
+from headstart.errors import ConfigError, DataError, MissingExtraError, RunError
 from headstart.inference.predict import predict
 from headstart.inference.tiles import predict_image
 from headstart.models.backbones import build_backbone
@@ -190,6 +190,18 @@ def test_finished_files_are_kept_and_changed_inputs_predicted_again(run: Path, t
     assert predict(config(run, out, images, overwrite=True)).pixels == 2 * 50 * 70 + 60 * 60
 
 
+def test_a_line_that_a_kill_cut_short_is_forgotten(run: Path, tmp_path: Path) -> None:
+    images, out = tmp_path / "in", tmp_path / "out"
+    for name in "ab":
+        save_image(images / f"{name}.png")
+    predict(config(run, out, images))
+    ledger = out / "files.csv"
+    ledger.write_bytes(ledger.read_bytes()[:-8])
+    (out / "b_mask.png").unlink()
+    assert predict(config(run, out, images)).pixels == 50 * 70
+    assert predict(config(run, out, images)).pixels == 0
+
+
 def test_predictions_of_other_settings_and_files_of_others_are_not_replaced(run: Path, tmp_path: Path) -> None:
     save_image(tmp_path / "a.png")
     out = tmp_path / "out"
@@ -229,6 +241,20 @@ def test_runs_and_places_that_cannot_work_are_refused_with_the_remedy(run: Path,
         with pytest.raises(error, match=words):
             predict(asked)
     assert not (tmp_path / "out").exists()
+
+
+def test_without_rasterio_images_are_predicted_and_the_rest_says_what_to_install(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_image(tmp_path / "a.png")
+    write_raster(tmp_path / "b.tif", patches(20, 20))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "rasterio"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert len(predict(config(run, tmp_path / "out", tmp_path / "a.png")).files) == 1
+    for inputs, settings in ((tmp_path / "b.tif", {}), (tmp_path / "a.png", {"polygons": "gpkg"})):
+        with pytest.raises(MissingExtraError, match=r"headstart\[geo\]"):
+            predict(config(run, tmp_path / "none", inputs, **settings))
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_command_line_predicts_and_sums_up(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

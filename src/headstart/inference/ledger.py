@@ -1,6 +1,7 @@
 """Which outputs of a prediction are finished, so that none is made twice and no other file is replaced."""
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -30,10 +31,15 @@ class Ledger:
         self.entries: dict[str, Entry] = {}
         if not (out / FILE).is_file():
             return
-        with (out / FILE).open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            for row in csv.DictReader(stream):
-                if row["settings"]:  # a line that was cut short has none
-                    self.entries[row["output"]] = Entry(int(row["size"]), int(row["changed"]), row["settings"])
+        with (out / FILE).open("r+", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            text = stream.read()
+            whole = text[: text.rfind("\n") + 1]
+            if whole != text:  # a kill cut the last line short
+                stream.seek(0)
+                stream.write(whole)
+                stream.truncate()
+        for row in csv.DictReader(io.StringIO(whole, newline="")):
+            self.entries[row["output"]] = Entry(int(row["size"]), int(row["changed"]), row["settings"])
 
     def finished(self, item: Item, output: PurePosixPath, settings: str) -> bool:
         """Whether ``output`` is already what it should be.
@@ -62,7 +68,7 @@ class Ledger:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             self.entries[str(output)] = entry
-        new = not (self.out / FILE).is_file()
+        new = not (self.out / FILE).is_file() or not (self.out / FILE).stat().st_size
         with (self.out / FILE).open("a", encoding="utf-8", errors="surrogateescape", newline="") as stream:
             rows = [(output, item.source.path, entry.size, entry.changed, entry.settings) for output in outputs]
             csv.writer(stream).writerows([COLUMNS, *rows] if new else rows)
