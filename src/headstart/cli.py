@@ -91,6 +91,15 @@ VERBS = {
 }
 
 
+GOES_ON = " What was checkpointed is kept; the same command with --resume goes on from there."
+GOES_ON_ALONE = " What is finished is kept; the same command goes on from there."
+INTERRUPTED = {
+    **dict.fromkeys(("pretrain", "classify", "segment"), GOES_ON),
+    **dict.fromkeys(("study", "demo", "predict"), GOES_ON_ALONE),
+}
+"""What an interrupted verb says; the others begin anew."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, or that of the error that is printed."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -121,8 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"headstart {name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        again = "the same command" if name in ("study", "demo") else "the same command with --resume"
-        print(f"\nInterrupted. What was checkpointed is kept; {again} goes on from there.", file=sys.stderr)
+        print(f"\nInterrupted.{INTERRUPTED.get(name, '')}", file=sys.stderr)
         return 130
     known = f"{name} " if name in VERBS or family(name) else ""
     print(f"See: headstart {known}--help", file=sys.stderr)

@@ -1,10 +1,12 @@
 """The demo, shortened: real data, real ImageNet weights, every setting."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from headstart.cli import main
+from headstart.data import landcover
 from headstart.embedded import classification
 from headstart.results import StudyResult
 
@@ -14,13 +16,22 @@ def test_the_demo_ends_with_a_verdict_and_a_page(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(classification, "SEEDS", 1)
     monkeypatch.setattr(classification, "TILE_SIZE", 128)  # few tiles
     monkeypatch.setattr(classification, "IMAGE_SIZE", 32)
+    monkeypatch.setattr(landcover, "PARTS", {"train": ("train", 20), "val": ("validation", 16)})  # VGG16 is slow
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out), "--minutes", "0.2"]) == 0
     result = StudyResult.model_validate_json((out / "result.json").read_text())
     assert {row.letter for row in result.rows} == {"A", "B", "C", "D", "E", None}
     assert len(result.rows) == 8 * 2
     assert (out / "report.html").stat().st_size < 15e6
-    before = {path: path.stat().st_mtime_ns for path in out.glob("runs/**/result.json")}
+    models = [json.loads((out / "segmentation" / name / "result.json").read_text()) for name in ("model-a", "model-b")]
+    assert [model["model"] for model in models] == ["fcn32s-seed", "unet"]
+    assert [model["start"] for model in models] == ["scratch", "supervised"]
+    assert all(model["miou"] is not None and len(model["samples"]) == 3 for model in models)
+    starts = StudyResult.model_validate_json((out / "segmentation" / "study" / "result.json").read_text())
+    assert [row.setting for row in starts.rows] == ["scratch/full", "ssl/full", "supervised/full"]
+    assert "fcn32s-seed" in (out / "report.html").read_text(encoding="utf-8")
+    before = {path: path.stat().st_mtime_ns for path in out.glob("**/seed-*/result.json")}
     assert main(["demo", "--out", str(out), "--minutes", "0.2"]) == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert main(["demo", "--out", str(out), "--minutes", "0.3"]) == 2

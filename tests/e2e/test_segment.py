@@ -14,8 +14,9 @@ from PIL import Image
 from headstart.configs.inference import EvaluateConfig, MiouConfig
 from headstart.configs.optimisation import OptimConfig, ScheduleConfig
 from headstart.configs.segment import CropsConfig, SegmentConfig
+from headstart.data.palette_files import palette_named
 from headstart.data.palettes import DEEPGLOBE
-from headstart.errors import ConfigError, DataError, RunError, TrainingStopped
+from headstart.errors import ConfigError, DataError, RunError, TrainingStopped, WeightsError
 from headstart.models.segmenter_files import read_segmenter
 from headstart.models.segmenters import build_segmenter, load_encoder_start
 from headstart.tasks.segment import segment
@@ -236,14 +237,42 @@ def test_hopeless_data_is_refused_in_one_line(tmp_path: Path) -> None:
         segment(config(tmp_path / "empty", tmp_path / "run-empty"))
 
 
-def test_nothing_in_a_result_is_nan_where_the_validation_masks_are_all_unknown(scenes: Path, tmp_path: Path) -> None:
+def test_validation_masks_without_anything_to_score_are_refused_before_training(scenes: Path, tmp_path: Path) -> None:
     data = copy_of(scenes, tmp_path / "data")
     for mask in (data / "validation").glob("*_mask.png"):
         Image.new("RGB", (SIDE, SIDE)).save(mask)
+    with pytest.raises(DataError, match="nothing could be scored"):
+        segment(config(data, tmp_path / "run", epochs=1))
+
+
+def test_training_masks_that_are_partly_unknown_leave_no_nan(scenes: Path, tmp_path: Path) -> None:
+    data = copy_of(scenes, tmp_path / "data")
+    for i in range(8):
+        Image.new("RGB", (SIDE, SIDE)).save(data / "train" / f"{i:04}_mask.png")
+    result = segment(config(data, tmp_path / "run", epochs=2, batch_size=2))
+    assert result.miou is not None
+    assert not any(
+        word in (tmp_path / "run" / file).read_text() for word in ("NaN", "null") for file in ("metrics.jsonl",)
+    )
+
+
+def test_masks_of_another_palette_are_warned_about_where_a_threshold_reads_them(scenes: Path, tmp_path: Path) -> None:
+    data = copy_of(scenes, tmp_path / "data")
+    for i in range(2):
+        Image.new("RGB", (SIDE, SIDE), (200, 130, 10)).save(data / "train" / f"{i:04}_mask.png")
     result = segment(config(data, tmp_path / "run", epochs=1))
-    assert result.miou is None
-    assert "NaN" not in (tmp_path / "run" / "result.json").read_text()
-    assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert any(warning.startswith("2 of 12 masks have many pixels far from the colours") for warning in result.warnings)
+
+
+def test_a_start_that_is_not_there_is_told_first(scenes: Path, trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="there is no folder nowhere"):
+        segment(config(scenes, tmp_path / "run", start="ssl=nowhere"))
+    with pytest.raises(WeightsError, match="is a segmentation run"):
+        segment(config(scenes, tmp_path / "run", start=f"ssl={trained}"))
+
+
+def test_a_run_is_a_palette(scenes: Path, trained: Path) -> None:
+    assert palette_named(str(trained)) == DEEPGLOBE
 
 
 def test_a_diverging_run_is_an_error_that_names_the_learning_rate(scenes: Path, tmp_path: Path) -> None:

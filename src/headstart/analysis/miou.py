@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from headstart.analysis.mask_folders import match_masks
 from headstart.analysis.segmentation import Scorer
 from headstart.configs.inference import MiouConfig
-from headstart.data.masks import read_mask
+from headstart.data.masks import read_labels, read_mask
+from headstart.data.pair_check import far_words
 from headstart.data.palette_files import palette_named
 from headstart.data.palettes import Palette
 from headstart.errors import DataError
@@ -40,6 +41,8 @@ def miou(config: MiouConfig) -> MiouResult:
             len(matched.left_out),
             ", ".join(matched.left_out[:SHOWN]),
         )
+    warn_of_far([pair[0] for pair in matched.pairs], palette)
+    warn_of_far([pair[1] for pair in matched.pairs], palette)
     scorer = Scorer(palette.classes, palette.n_scored)
     for truth, predicted in read_pairs(matched.pairs, palette, config.nearest_colour):
         scorer.add(truth, predicted)
@@ -50,6 +53,14 @@ def miou(config: MiouConfig) -> MiouResult:
         scores=scorer.scores(config.protocol),
         left_out=list(matched.left_out),
     )
+
+
+def warn_of_far(masks: Sequence[Path], palette: Palette) -> None:
+    """Say where a threshold reads masks whose colours are others; a few masks of a folder tell it."""
+    looked_at = masks[:SHOWN]
+    far = [str(path) for path in looked_at if palette.is_far(read_labels(path))]
+    if far:
+        logger.warning("%s", far_words(far, len(looked_at), palette))
 
 
 def read_pairs(

@@ -85,6 +85,8 @@ class StudyConfig(OutputConfig):
         ):
             if name not in recipes:
                 problems.append(f"{flag} {name!r}: the recipes are {', '.join(recipes)}")
+        if self.backbone.startswith("tu-"):
+            problems.append(f"--backbone {self.backbone}: write timm's own name, {self.backbone.removeprefix('tu-')}")
         if self.task != "segment":
             problems += [
                 f"--{name.replace('_', '-')} is for segmentation: add --task segment, or leave it out"

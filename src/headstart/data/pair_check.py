@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -43,6 +43,8 @@ class CheckedPairs:
     digests: tuple[str, ...]
     channel_sums: np.ndarray
     channel_squares: np.ndarray
+    far: tuple[str, ...] = ()
+    """Masks whose colours are far from those the palette's threshold reads them as (``Palette.is_far``)."""
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -57,6 +59,7 @@ class _Look:
     foreign: Counter[Colour | int] | None = None
     image: Measured | None = None
     counts: np.ndarray | None = None
+    far: bool = False
 
 
 def check_pairs(
@@ -120,7 +123,10 @@ def inspect_pairs(
         digests=tuple(image.digest for image in images),
         channel_sums=np.array([image.sums for image in images]).reshape(-1, 3),
         channel_squares=np.array([image.squares for image in images]).reshape(-1, 3),
+        far=tuple(pairs.masks.names[i] for i in kept if looks[i].far),
     )
+    if checked.far:
+        logger.warning("%s", far_words(checked.far, len(pairs), palette))
     return checked, failures
 
 
@@ -168,6 +174,14 @@ def quarantine_unpaired(source: PairSource, quarantine_file: Path) -> None:
         quarantine(quarantine_file, ImageSet(Path(), tuple(source.unpaired)), source.unpaired)
 
 
+def far_words(far: Sequence[str], n_masks: int, palette: Palette) -> str:
+    """What to say of masks that a threshold reads, though their colours are others."""
+    return (
+        f"{len(far)} of {n_masks} masks have many pixels far from the colours of the palette {palette.name} (first: "
+        f"{far[0]}). They were read by its threshold of {palette.threshold}: check that it is the masks' palette."
+    )
+
+
 def _look(pairs: PairSet, palette: Palette, nearest: bool, i: int) -> _Look:
     try:
         image = read_image(pairs.images.path(i))
@@ -187,7 +201,7 @@ def _look(pairs: PairSet, palette: Palette, nearest: bool, i: int) -> _Look:
         found = palette.foreign(labels)
         return _Look(foreign=Counter(dict(list(found.items())[:COUNTED_FOREIGN])))
     counts = np.bincount(indices.reshape(-1), minlength=len(palette.classes))
-    return _Look(image=measured(image), counts=counts)
+    return _Look(image=measured(image), counts=counts, far=palette.is_far(labels))
 
 
 def _quarantine(file: Path, pairs: PairSet, looks: list[_Look]) -> list[str]:

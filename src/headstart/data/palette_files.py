@@ -1,6 +1,7 @@
 """Which palette the masks of a source are read by: asked for, beside the masks, implied by the layout, or counted."""
 
 import difflib
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 BESIDE = ("palette.yaml", "palette.yml")
 IGNORED_VALUE = 255
+RUN_FACTS = Path("export") / "model.json"
 MAX_COUNTED = 64
 SHOWN_MASKS, SHOWN_COLOURS = 8, 8
 GDAL_NODATA = 42113
@@ -30,15 +32,27 @@ THREADS = 4
 
 
 def palette_named(name_or_path: str) -> Palette:
-    """The palette of this name, or of this YAML file. DataError with the names there are."""
+    """The palette of this name, of this YAML file, or of this segmentation run. DataError with the names there are."""
     if name_or_path in PALETTES:
         return PALETTES[name_or_path]
     path = Path(name_or_path).expanduser()
     if path.is_file() or path.suffix.lower() in (".yaml", ".yml"):
         return read_palette(path)
+    if (path / RUN_FACTS).is_file():
+        return palette_of_run(path)
     close = difflib.get_close_matches(name_or_path, PALETTES, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
-    raise DataError(f"There is no palette {name_or_path!r}.{hint} Give {', '.join(PALETTES)}, or a YAML file of one.")
+    raise DataError(
+        f"There is no palette {name_or_path!r}.{hint} Give {', '.join(PALETTES)}, a YAML file, or a segmentation run."
+    )
+
+
+def palette_of_run(run: Path) -> Palette:
+    """The palette that a segmentation run has learned. DataError where its export is damaged."""
+    try:
+        return Palette.from_dict(json.loads((run / RUN_FACTS).read_text(encoding="utf-8"))["palette"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{run / RUN_FACTS} does not describe a palette ({error!r}).") from error
 
 
 def resolve_palette(asked: str | None, source: PairSource) -> Palette:

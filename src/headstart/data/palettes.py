@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from headstart.errors import DataError
 
 SHOWN_COLOURS = 5
+NEAR, FAR_SHARE = 47, 0.05
 MAX_CLASSES = 255
 LARGEST_VALUE = 65535
 FOREIGN = 255
@@ -92,6 +93,16 @@ class Palette:
         table = np.array(self.values, dtype=np.uint16 if max(self.values) > 255 else np.uint8)
         values: NDArray[np.uint8] | NDArray[np.uint16] = table[indices]
         return values
+
+    def is_far(self, mask: NDArray[np.generic]) -> bool:
+        """Whether more than 5 % of a mask's pixels are far (more than 47 of 255 in a channel) from every colour that a
+        threshold reads them as. Compression noise is not; a mask of another palette is, and is read all the same.
+        """
+        if self.threshold is None or mask.ndim != 3:
+            return False
+        pixels = mask.astype(np.uint8, copy=False)
+        far = ((pixels > NEAR) & (pixels < 255 - NEAR)).any(axis=2)
+        return bool(far.mean() > FAR_SHARE)
 
     def foreign(self, mask: NDArray[np.generic]) -> dict[Colour | int, int]:
         """The colours, or values, that ``to_indices`` refuses, with their pixel counts, the commonest first."""

@@ -13,7 +13,7 @@ from torch import nn
 from headstart.configs.segment import SegmentConfig
 from headstart.configs.study import DemoConfig, StudyConfig
 from headstart.data.pairs import open_pairs
-from headstart.embedded.classification import BACKBONE, IMAGE_SIZE, SEEDS, TILE_SIZE
+from headstart.embedded import classification
 from headstart.models.segmenters import build_segmenter
 from headstart.results import SegmentResult
 from headstart.studies.execute import run_study
@@ -41,7 +41,12 @@ SAME: dict[str, Any] = {
 }
 MODELS: dict[str, dict[str, Any]] = {
     "model-a": {"model": "fcn32s-seed", "recipe": "seed_model_a", "start": "scratch", "batch_size": 4},
-    "model-b": {"model": "unet", "encoder": f"tu-{BACKBONE}", "recipe": "default", "start": "supervised"},
+    "model-b": {
+        "model": "unet",
+        "encoder": f"tu-{classification.BACKBONE}",
+        "recipe": "default",
+        "start": "supervised",
+    },
 }
 """Model B learns from the recipe's smaller crops, so that it sees more of them in its time."""
 
@@ -72,20 +77,20 @@ def study_config(config: DemoConfig, out: Path) -> StudyConfig:
     if (out / "config.json").is_file() and not config.overwrite:
         steps = int(read_config(out)["config"]["min_steps"])
     else:
-        step_seconds = 8 * seconds_per_image("unet", f"tu-{BACKBONE}", IMAGE_SIZE)
+        step_seconds = 8 * seconds_per_image("unet", f"tu-{classification.BACKBONE}", classification.IMAGE_SIZE)
         fit = int(60 * config.minutes * STUDY_SHARE / (3 * STUDY_SEEDS * step_seconds))
         steps = max(FEWEST_STEPS, min(MOST_STEPS, fit))
     return StudyConfig(
-        data=f"demo:bluemarble:{TILE_SIZE}",
+        data=f"demo:bluemarble:{classification.TILE_SIZE}",
         out=out,
         overwrite=config.overwrite,
         task="segment",
         model="unet",
-        backbone=BACKBONE,
-        image_size=IMAGE_SIZE,
+        backbone=classification.BACKBONE,
+        image_size=classification.IMAGE_SIZE,
         starts=("scratch", "supervised", f"ssl={config.out / 'runs' / 'pretrain' / 'ssl'}"),
         trained=("full",),
-        seeds=min(SEEDS, STUDY_SEEDS),
+        seeds=min(classification.SEEDS, STUDY_SEEDS),
         label_fractions=(STUDY_FRACTION,),
         epochs=1,
         min_steps=steps,

@@ -1,5 +1,6 @@
 """What is to be predicted, and what the outputs are called."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,6 +12,8 @@ from headstart.data.folders import IMAGE_SUFFIXES, find_images, natural_key
 from headstart.data.rasters import TIFF_SUFFIXES
 from headstart.errors import ConfigError, RunError
 from headstart.inference.raster import is_raster
+
+logger = logging.getLogger(__name__)
 
 GLOB_SIGNS = "*?["
 IMAGE_END = "_sat"
@@ -56,7 +59,7 @@ def _named_by(word: str) -> tuple[Path, list[Path]]:
     """The folder below which a word's images keep their paths, and the images."""
     path = Path(word).expanduser()
     if path.is_dir():
-        return path.resolve(), [path.resolve() / name for name in find_images(path)]
+        return path.resolve(), [path.resolve() / name for name in without_masks(find_images(path))]
     if path.exists() or not any(sign in word for sign in GLOB_SIGNS):
         folder = path.parent.resolve()  # not of the file itself: a link keeps its own name
         return folder, [folder / path.name] if path.exists() else []
@@ -66,6 +69,23 @@ def _named_by(word: str) -> tuple[Path, list[Path]]:
     found = (match.relative_to(folder) for match in folder.glob("/".join(parts[first:])) if match.is_file())
     names = [name.as_posix() for name in found if name.suffix.lower() in IMAGE_SUFFIXES]
     return folder, [folder / name for name in sorted(names, key=natural_key)]
+
+
+def without_masks(names: Sequence[str]) -> list[str]:
+    """All but NAME_mask where there is a NAME_sat beside: a folder of pairs is asked about for its images."""
+    images = {str(PurePosixPath(name).with_suffix(""))[: -len("_sat")] for name in names if _stem_ends(name, "_sat")}
+    kept = [
+        name
+        for name in names
+        if not (_stem_ends(name, "_mask") and str(PurePosixPath(name).with_suffix(""))[: -len("_mask")] in images)
+    ]
+    if len(kept) < len(names):
+        logger.info("%d masks beside their images (NAME_mask, NAME_sat) are left out.", len(names) - len(kept))
+    return kept
+
+
+def _stem_ends(name: str, ending: str) -> bool:
+    return PurePosixPath(name).stem.endswith(ending)
 
 
 def _nothing(word: str, base: Path) -> str:

@@ -69,7 +69,7 @@ def encoder_for(model: str, backbone: str) -> str:
         if architecture(backbone) != VGG16:
             raise ConfigError(
                 f"--model {model} is built on vgg16, and the backbone is {backbone}; pre-train with --backbone vgg16, "
-                f"or take a model with a choice of encoders, such as --model unet --encoder {TIMM}{backbone}"
+                f"or take a model with a choice of encoders, such as --model unet"
             )
         return VGG16
     if not backbone.startswith(TORCHVISION):

@@ -104,8 +104,21 @@ def _load_start(backbone: Backbone, start: str, allow_partial: bool) -> WeightsR
     return _load_timm(backbone, name, allow_partial)
 
 
+def require_start(start: str) -> None:
+    """WeightsError where a start names a run that is not there, or is a segmentation's; no weights are read."""
+    parsed = parse_start(start)
+    if parsed.value is None or parsed.kind not in ("ssl", "ssl+supervised"):
+        return
+    run = Path(parsed.value)
+    if not run.is_dir():
+        raise WeightsError(f"start {start!r}: there is no folder {run}; name the directory of a pre-training run")
+    if (run / "export" / "model.json").is_file():
+        raise WeightsError(f"{run} is a segmentation run, and {parsed.kind}= takes a pre-training run")
+
+
 def _load_run(backbone: Backbone, run: Path, start: str, allow_partial: bool) -> WeightsReport:
     """Weights that ``headstart pretrain`` exported; ``run`` is its directory."""
+    require_start(start)
     state, facts = read_export(run / "export")
     _check_kind(run, facts, parse_start(start).kind)
     if architecture(str(facts["backbone"])) != architecture(backbone.name):

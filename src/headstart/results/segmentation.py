@@ -103,8 +103,9 @@ class SegmentResult(Record):
 
     @property
     def score(self) -> float:
-        """The number that studies compare; 0 where nothing could be scored."""
-        return self.miou if self.miou is not None else 0.0
+        """The number that studies compare; a run with nothing to score does not come to a result."""
+        assert self.miou is not None
+        return self.miou
 
 
 class MiouResult(Record):

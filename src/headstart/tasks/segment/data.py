@@ -11,7 +11,7 @@ from headstart.analysis.store import Store
 from headstart.configs.segment import SegmentConfig
 from headstart.configs.study import StudyConfig
 from headstart.data.loaders import worker_count
-from headstart.data.pair_check import CheckedPairs, pair_facts, pair_leaks, quarantine_unpaired
+from headstart.data.pair_check import CheckedPairs, far_words, pair_facts, pair_leaks, quarantine_unpaired
 from headstart.data.pairs import PairSet, PairSource, pair_split
 from headstart.data.palette_files import resolve_palette
 from headstart.data.palettes import Palette
@@ -49,7 +49,7 @@ def read_pairs(session: Session, config: SegmentConfig, source: PairSource, stor
         train, val, facts = take_in_pairs(config, source, palette, store, session.first)
     chosen = nested_fraction(len(train.pairs), config.label_fraction, config.seed)
     pixels = train.pixel_counts[chosen].sum(axis=0)
-    refuse_hopeless(palette, pixels, config)
+    refuse_hopeless(palette, pixels, val.pixel_counts, config)
     logger.info("%d training pairs (%s), %d validation pairs.", len(chosen), facts.split, len(val.pairs))
     return SegmentData(
         train=train.pairs.subset(chosen),
@@ -96,8 +96,13 @@ def set_unpaired_aside(source: PairSource, quarantine: Path, strict: bool) -> No
     logger.warning("%s. They are left out and listed in %s.", told, quarantine)
 
 
-def refuse_hopeless(palette: Palette, pixels: np.ndarray, config: SegmentConfig) -> None:
-    """DataError when the training masks hold fewer than two classes to tell apart."""
+def refuse_hopeless(palette: Palette, pixels: np.ndarray, val_counts: np.ndarray, config: SegmentConfig) -> None:
+    """DataError when the training masks hold fewer than two classes to tell apart, or those for validation none."""
+    if not val_counts[:, : palette.n_scored].any():
+        raise DataError(
+            f"The validation masks of {config.data} hold no pixel of a class, only ignored ones: nothing could be "
+            f"scored. Check --palette ({palette.name}), or take other pairs for validation."
+        )
     outputs = pixels if config.ignored == "learn" else pixels[: palette.n_scored]
     present = [palette.classes[i] for i in np.flatnonzero(outputs)]
     if len(present) < 2:
@@ -119,6 +124,7 @@ def doubts(palette: Palette, pixels: np.ndarray, train: CheckedPairs, val: Check
         )
     elif absent:
         found.append(f"No pixel of {', '.join(absent)} in the training masks.")
+    found += [far_words(side.far, len(side), palette) for side in (train, val) if side.far]
     leaks = pair_leaks(train, val)
     if leaks:
         found.append(

@@ -13,6 +13,7 @@ from headstart.data.pairs import open_pairs
 from headstart.models.freeze import freeze
 from headstart.models.segmenter_files import export_segmenter
 from headstart.models.segmenters import Segmenter, build_segmenter, load_encoder_start
+from headstart.models.weights import require_start
 from headstart.results import Protocol, SegmentResult, Trained, WeightsReport
 from headstart.tasks.segment.data import SegmentData, read_pairs
 from headstart.tasks.segment.masks import named_images
@@ -32,6 +33,7 @@ def segment(config: SegmentConfig, store: Store | None = None) -> SegmentResult:
     ConfigError, DataError, WeightsError, RunError, or TrainingStopped when the loss is no longer a number.
     """
     source = open_pairs(config.data)
+    require_start(config.start)  # a wrong name must not cost a look at all the files
     session = begin(config, "segment", lambda: deciding_part(config))
     if session.finished:
         logger.info("%s is finished; nothing to resume.", config.out)
