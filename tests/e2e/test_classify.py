@@ -1,12 +1,7 @@
 """Classification in both ways, from files to a result."""
 
 import json
-import os
-import shlex
-import signal
-import subprocess
-import sys
-import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,26 +127,17 @@ def test_a_diverging_run_is_an_error_that_names_the_learning_rate(gratings: Path
         classify(config(gratings, tmp_path / "run", optim=OptimConfig(name="sgd", lr=1e38)))
 
 
-def test_killed_and_resumed_equals_never_interrupted(gratings: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_equals_never_interrupted(
+    gratings: Path, tmp_path: Path, killed_and_whole: Callable[[Sequence[str], Path, int], tuple[Path, Path]]
+) -> None:
     """SIGKILL after some steps of full training, with looks, best checkpoints and accumulation."""
-    words = shlex.split(
-        f"{sys.executable} -m headstart classify --data {gratings} --backbone test_resnet --image-size 32 "
-        "--batch-size 16 --accumulate 2 --epochs 8 --min-steps 0 --precision fp32 --workers 0 --checkpoint-steps 3"
-    )
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    run, whole = tmp_path / "killed", tmp_path / "whole"
-    process = subprocess.Popen([*words, "--out", str(run)], env=environment, stderr=subprocess.DEVNULL)
-    while process.poll() is None:
-        log = run / "metrics.jsonl"
-        if log.is_file() and log.read_text().count('"loss"') >= 7:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        time.sleep(0.002)
-    assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
-    for out, extra in ((run, ["--resume"]), (whole, [])):
-        subprocess.run([*words, "--out", str(out), *extra], env=environment, check=True, capture_output=True)
-    ours, theirs = exported(run), exported(whole)
+    words = (
+        f"classify --data {gratings} --backbone test_resnet --image-size 32 --batch-size 16 --accumulate 2 --epochs 8 "
+        "--min-steps 0 --precision fp32 --workers 0 --checkpoint-steps 3"
+    ).split()
+    killed, whole = killed_and_whole(words, tmp_path, 7)
+    ours, theirs = exported(killed), exported(whole)
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
-    logs = [(out / "metrics.jsonl").read_text().splitlines() for out in (run, whole)]
+    logs = [(out / "metrics.jsonl").read_text().splitlines() for out in (killed, whole)]
     without_clock = [[json.loads(line) | {"time": 0} for line in log] for log in logs]
     assert without_clock[0] == without_clock[1]

@@ -17,6 +17,7 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,13 +94,25 @@ def make_bluemarble(folder: Path, tile_size: int = DEFAULT_TILE_SIZE) -> Path:
     imagery = read_imagery()
     groups = read_groups(imagery.shape[0], imagery.shape[1])
     train, val = choose_tiles(groups, tile_size)
+
+    def fill(beside: Path) -> None:
+        for part, tiles in (("train", train), ("val", val)):
+            _write_part(beside, part, tiles, imagery, groups)
+        (beside / "PROVENANCE.md").write_text(provenance(tile_size, train, val), encoding="utf-8")
+
+    return appear(folder, fill)
+
+
+def appear(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """Make ``folder`` by ``fill``, which writes it elsewhere first: it appears whole or not at all.
+
+    A kill leaves nothing under this name, and of two processes the first wins.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(folder.parent)
     beside = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.part"
     try:
-        for part, tiles in (("train", train), ("val", val)):
-            _write_part(beside, part, tiles, imagery, groups)
-        (beside / "PROVENANCE.md").write_text(provenance(tile_size, train, val), encoding="utf-8")
+        fill(beside)
         beside.rename(folder)
     except OSError:
         if not folder.exists():  # not another process that was first, but a full disk or the like
@@ -111,7 +124,7 @@ def make_bluemarble(folder: Path, tile_size: int = DEFAULT_TILE_SIZE) -> Path:
 
 def _remove_stale(parent: Path) -> None:
     """Clear what killed processes left behind a day ago or longer."""
-    for left in parent.glob(".bluemarble-*.part"):
+    for left in parent.glob(".*-v[0-9]*.part"):
         if left.stat().st_mtime < time.time() - STALE_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
 

@@ -7,14 +7,12 @@ names mean something else here, as PROVENANCE.md says.
 """
 
 import logging
-import secrets
-import shutil
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from headstart.data.bluemarble import cache_folder, cached_bluemarble
+from headstart.data.bluemarble import appear, cache_folder, cached_bluemarble
 from headstart.data.decode import decode
 from headstart.data.folders import find_images
 from headstart.data.palettes import BLUEMARBLE, DEEPGLOBE
@@ -45,26 +43,20 @@ def cached_landcover() -> Path:
 def make_landcover(folder: Path) -> Path:
     """Make the data in ``folder`` unless it is there, and return ``folder``.
 
-    It appears whole or not at all; of two processes the first wins. MissingExtraError without the extra ``demo``.
+    It appears whole or not at all. MissingExtraError without the extra ``demo``.
     """
     if folder.exists():
         return folder
     tiles = cached_bluemarble(TILE_SIZE)
     logger.info("Making land-cover pairs of %d px in %s (once).", TILE_SIZE * MAGNIFICATION, folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.part"
-    try:
+
+    def fill(beside: Path) -> None:
         for part, (name, every) in PARTS.items():
             write_part(tiles, part, beside / name, every)
         origin = (tiles / "PROVENANCE.md").read_text(encoding="utf-8")
         (beside / "PROVENANCE.md").write_text(provenance() + origin, encoding="utf-8")
-        beside.rename(folder)
-    except OSError:
-        if not folder.exists():  # not another process that was first, but a full disk or the like
-            raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return folder
+
+    return appear(folder, fill)
 
 
 def write_part(tiles: Path, part: str, folder: Path, every: int) -> None:
