@@ -53,7 +53,7 @@ def test_the_backbone_of_an_encoder(model: str, encoder: str, backbone: str | No
 def test_the_encoder_for_a_backbone_leads_back_to_it(model: str, backbone: str) -> None:
     if model.startswith("fcn32s"):
         if not backbone.startswith("vgg16"):
-            with pytest.raises(ConfigError, match=f"--backbone vgg16.*--model unet --encoder tu-{backbone}"):
+            with pytest.raises(ConfigError, match=r"--backbone vgg16.*--model unet"):
                 encoder_for(model, backbone)
             return
         assert encoder_for(model, backbone) == "vgg16"

@@ -42,12 +42,17 @@ def study_config(config: DemoConfig) -> StudyConfig:
 def recorded_steps(config: DemoConfig) -> int:
     """Steps of each classifier in the demo that was begun in ``config.out``. RunError when it is not this demo."""
     begun = read_config(config.out)["config"]
-    if begun.get("pretrain_minutes") != PRETRAIN_SHARE * config.minutes:
+    if begun.get("pretrain_minutes") != pretrain_minutes(config):
         raise RunError(
             f"{config.out} does not hold a demo of {config.minutes:g} minutes. Use --overwrite to replace a demo, or "
             "another --out."
         )
     return int(begun["min_steps"])
+
+
+def pretrain_minutes(config: DemoConfig) -> float:
+    """Minutes of each pre-training."""
+    return round(PRETRAIN_SHARE * config.minutes, 4)
 
 
 def demo_study(config: DemoConfig, steps: int) -> StudyConfig:
@@ -63,7 +68,7 @@ def demo_study(config: DemoConfig, steps: int) -> StudyConfig:
         label_fractions=LABEL_FRACTIONS,
         epochs=1,
         min_steps=steps,
-        pretrain_minutes=PRETRAIN_SHARE * config.minutes,
+        pretrain_minutes=pretrain_minutes(config),
     )
 
 

@@ -118,7 +118,7 @@ def notes(results: dict[str, SegmentResult]) -> list[str]:
         f"Unet, here with {b.encoder.removeprefix('tu-')}.",
         f"Both were given the same time to train, and took {a.seconds:.0f} s and {b.seconds:.0f} s with their scoring. "
         f"In it, A saw {seen(a)} images of 512 pixels and B {seen(b)} crops of 256.",
-        "B's encoder began from ImageNet weights; A began from nothing, because no installable package carries "
+        "B's encoder began from ImageNet weights; A began from nothing, because no package of the demo carries "
         "ImageNet weights of VGG16. In the report both began from ImageNet weights and trained to the end: 39.5 % for "
         "A and 72.6 % for B, a margin of 33 points. The margin here is not a measure of the architectures alone.",
         "A's last layer leaves stripes that no weight reaches, and cuts negative scores, as in the report; the model "
