@@ -90,11 +90,6 @@ def make_grid(height: int, width: int, size: int, overlap: float, fixed: bool = 
     return Grid(rows, cols, 0, width)
 
 
-def tile_grid(height: int, width: int, size: int, overlap: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Top rows and left columns of tiles of ``size`` pixels that cover an image of any size."""
-    return tile_origins(height, size, overlap), tile_origins(width, size, overlap)
-
-
 def tile_origins(length: int, size: int, overlap: float) -> tuple[int, ...]:
     """Evenly spread origins, neighbours at least ``overlap`` (a share of ``size``) into one another.
 
@@ -124,12 +119,6 @@ def make_axis(length: int, size: int, overlap: float) -> Axis:
 def window_profile(size: int) -> Tensor:
     """Blending weights across a tile: a Hann window without its zeros, float64 (size,), above 0."""
     return torch.sin(torch.pi * (torch.arange(size, dtype=torch.float64) + 0.5) / size).square()
-
-
-def window(size: int) -> Tensor:
-    """Blending weights of a square tile before they are made to sum to 1: float32 (size, size), above 0."""
-    profile = window_profile(size)
-    return torch.outer(profile, profile).float()
 
 
 def reflected(pixels: Tensor, height: int, width: int) -> Tensor:

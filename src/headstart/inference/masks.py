@@ -146,7 +146,7 @@ class _Making:
             save_percentages(self.labels, layers[1:], self._path(item.probabilities))
         if item.polygons is not None:
             self._polygons(self.labels.palette.to_values(layers[0]), item.polygons)
-        save_picture(self.labels, layers[0], self._path(item.main))
+        save_picture(self.labels.palette.to_colours(layers[0]), self._path(item.main))
 
     def rasters(self, todo: Sequence[Todo]) -> None:
         """Predict rasters, each with its own progress."""

@@ -51,10 +51,11 @@ def read_ahead(read: Callable[[A], B], items: Iterable[A], depth: int) -> Iterat
         yield from waiting
 
 
-def save_picture(labels: Labels, indices: np.ndarray, path: Path) -> None:
-    """Write class indices (H, W) as an RGB PNG in the palette's colours, whole or not at all."""
+def save_picture(pixels: np.ndarray, path: Path) -> None:
+    """Write (H, W, 3) uint8 as an RGB PNG, whole or not at all; its folder is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
-    Image.fromarray(labels.palette.to_colours(indices)).save(beside, format="PNG")
+    Image.fromarray(pixels).save(beside, format="PNG")
     beside.replace(path)
 
 

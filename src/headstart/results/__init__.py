@@ -18,6 +18,7 @@ from headstart.results.runs import (
     WeightsReport,
 )
 from headstart.results.segmentation import (
+    Chosen,
     ClassScore,
     DataCheckResult,
     MaskPicture,
@@ -42,6 +43,7 @@ from headstart.results.studies import (
 
 __all__ = [
     "SCHEMA_VERSION",
+    "Chosen",
     "ClassScore",
     "ClassifyResult",
     "DataCheckResult",

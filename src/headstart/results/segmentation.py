@@ -7,6 +7,7 @@ from pydantic import Field
 from headstart.results.base import SCHEMA_VERSION, Record, Trained
 from headstart.results.runs import WeightsReport
 
+Chosen = Literal["best", "median", "worst", "asked"]
 Protocol = Literal["deepglobe6", "ignore", "per-image"]
 
 
@@ -61,7 +62,7 @@ class MaskSample(Record):
     """
 
     name: str
-    chosen: Literal["best", "median", "worst", "asked"]
+    chosen: Chosen
     image: str
     truth: str
     error: str

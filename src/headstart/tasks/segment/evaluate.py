@@ -14,10 +14,10 @@ from headstart.data.pairs import PairSet, open_pairs
 from headstart.data.palette_files import palette_named
 from headstart.data.palettes import Palette
 from headstart.errors import RunError
+from headstart.inference.pictures import save_picture
 from headstart.models.segmenter_files import read_segmenter
 from headstart.results import MiouResult
 from headstart.tasks.segment.looks import Examiner, new_tally
-from headstart.tasks.segment.masks import save_picture
 from headstart.training.runtime import inference_context
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
 
 from headstart.analysis.segmentation import image_iou
 from headstart.configs.segment import SegmentConfig
@@ -19,7 +18,8 @@ from headstart.data.palettes import Palette
 from headstart.data.rasters import read_image
 from headstart.data.splits import shuffled
 from headstart.errors import ConfigError
-from headstart.results import MaskPicture, MaskSample
+from headstart.inference.pictures import save_picture
+from headstart.results import Chosen, MaskPicture, MaskSample
 
 MOST_CANDIDATES = 200
 RIGHT, WRONG, UNKNOWN = (235, 235, 235), (200, 30, 30), (140, 140, 160)
@@ -48,7 +48,8 @@ class MaskKeeper:
 
     def samples(self, ious: Sequence[float | None]) -> list[MaskSample]:
         """Choose by the ``ious`` of all validation images at the end, complete the pictures, and drop the others."""
-        chosen = dict.fromkeys(self.candidates, "asked") if self.asked else by_rank(self.candidates, ious)
+        asked: dict[int, Chosen] = dict.fromkeys(self.candidates, "asked")
+        chosen = asked if self.asked else by_rank(self.candidates, ious)
         samples = [self._complete(i, how) for i, how in chosen.items()]
         keep = {self.file(kind, i) for i in chosen for kind in self._kinds()}
         for path in sorted(self.folder.rglob("*.png")):
@@ -62,7 +63,7 @@ class MaskKeeper:
     def _kinds(self) -> list[str]:
         return ["images", "truth", "error", *map(epoch_folder, self.epochs)]
 
-    def _complete(self, index: int, how: str) -> MaskSample:
+    def _complete(self, index: int, how: Chosen) -> MaskSample:
         truth = read_mask(self.val.masks.path(index), self.palette, nearest=True)
         predictions = {
             epoch: read_mask(self.file(epoch_folder(epoch), index), self.palette)
@@ -79,7 +80,7 @@ class MaskKeeper:
 
         return MaskSample(
             name=self.val.images.names[index],
-            chosen=how,  # type: ignore[arg-type]
+            chosen=how,
             image=relative("images"),
             truth=relative("truth"),
             error=relative("error"),
@@ -152,7 +153,7 @@ def named_images(names: Sequence[str], val: PairSet) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def by_rank(candidates: Sequence[int], ious: Sequence[float | None]) -> dict[int, str]:
+def by_rank(candidates: Sequence[int], ious: Sequence[float | None]) -> dict[int, Chosen]:
     """The best, the median and the worst of the candidates by IoU; images without a scored pixel are passed over.
 
     Ties go to the first; with fewer than three images some roles are left out.
@@ -160,7 +161,7 @@ def by_rank(candidates: Sequence[int], ious: Sequence[float | None]) -> dict[int
     ranked = sorted((i for i in candidates if ious[i] is not None), key=lambda i: (-(ious[i] or 0.0), i))
     if not ranked:
         return dict.fromkeys(candidates[:1], "median")
-    roles = {ranked[0]: "best"}
+    roles: dict[int, Chosen] = {ranked[0]: "best"}
     roles.setdefault(ranked[-1], "worst")
     roles.setdefault(ranked[len(ranked) // 2], "median")
     order = ("best", "median", "worst")
@@ -177,11 +178,3 @@ def error_map(truth: np.ndarray, predicted: np.ndarray, n_scored: int) -> np.nda
     shown = np.where((truth == predicted)[..., None], RIGHT, WRONG)
     shown = np.where((truth >= n_scored)[..., None], UNKNOWN, shown)
     return shown.astype(np.uint8)
-
-
-def save_picture(pixels: np.ndarray, path: Path) -> None:
-    """Write (H, W, 3) uint8 as PNG, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    Image.fromarray(pixels).save(beside, "PNG")
-    beside.replace(path)
