@@ -69,6 +69,9 @@ class CropsConfig(Config):
 class SegmentConfig(RunConfig):
     """Training of a segmentation model on pairs of images and masks, its encoder from one start."""
 
+    data: str
+    """Source of pairs of images and masks: NAME_sat with NAME_mask, images/ beside masks/, a CSV (image,mask), or
+    demo:bluemarble, demo:landcover."""
     model: str = "unet"
     """fcn32s, fcn32s-seed, or a decoder of segmentation_models_pytorch: unet, unetplusplus, manet, linknet, fpn,
     pspnet, deeplabv3, deeplabv3plus, pan, upernet, segformer, dpt."""
