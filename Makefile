@@ -4,6 +4,7 @@
 VENV ?= .venv
 OUT ?= demo-report
 MINUTES ?= 15
+LEARNING ?= runs/learning
 ARGS ?=
 # Tested with 3.11, so that one comes first; an interpreter that is too old or broken is passed over.
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
@@ -15,11 +16,11 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test check format pytest browser bench clean
+.PHONY: help setup demo test check format pytest browser bench bench-learning clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Variables: PYTHON (interpreter to build on), VENV ($(VENV)), OUT ($(OUT)), MINUTES ($(MINUTES)), ARGS (for pytest)"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "Variables: PYTHON (interpreter to build on), VENV ($(VENV)), OUT ($(OUT)), MINUTES ($(MINUTES)), LEARNING ($(LEARNING)), ARGS (for pytest and bench-learning)"
 
 demo: $(VENV)/.installed-demo  ## set up, run the study on the embedded data, write the report to OUT
 	$(BIN)/headstart demo --out $(OUT) --minutes $(MINUTES)
@@ -50,6 +51,9 @@ browser: $(VENV)/.installed-dev  ## have a Chromium for the tests of the report
 
 bench: $(VENV)/.installed-dev  ## measure a training step beside byol-pytorch's
 	$(BIN)/python benchmarks/byol_step.py
+
+bench-learning: $(VENV)/.installed-dev  ## measure what pre-training is worth (many hours); ARGS='--data digits --minutes 5'
+	$(BIN)/python -m benchmarks.learning run --out $(LEARNING) $(ARGS)
 
 clean:  ## remove caches and build leftovers; the environment and your runs stay
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

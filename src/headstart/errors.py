@@ -50,9 +50,9 @@ class RunError(HeadstartError):
 
 
 class TrainingStopped(HeadstartError):
-    """Training cannot usefully go on: the numbers diverged or the features collapsed."""
+    """Training cannot usefully go on: the numbers diverged, the features collapsed, or the early word was a stop."""
 
-    def __init__(self, status: Literal["collapsed", "diverged"], reason: str) -> None:
+    def __init__(self, status: Literal["collapsed", "diverged", "stopped"], reason: str) -> None:
         self.status = status
         self.reason = reason
         super().__init__(reason)

@@ -7,6 +7,7 @@ from headstart.results import (
     DataCheckResult,
     EvaluateResult,
     Interval,
+    LearningRate,
     MiouResult,
     PredictResult,
     PretrainResult,
@@ -56,6 +57,10 @@ def pretrain_lines(result: PretrainResult) -> list[str]:
         lines.append(f"Loss {result.loss_first:.3f} at the first step, {result.loss_last:.3f} at the last.")
     if result.knn is not None and result.knn_before is not None:
         lines.append(f"kNN accuracy of the frozen features: {result.knn_before:.1%} before, {result.knn:.1%} after.")
+    if result.early_word is not None:
+        word = result.early_word
+        lines.append(f"Early word: {word.verdict}. {word.sentence}")
+        lines += [word.end_sentence] if word.end_sentence else []
     if result.quarantined:
         lines.append(f"{result.quarantined} file(s) could not be decoded: see quarantine.csv.")
     return lines + result.warnings + ([result.reason] if result.reason else [])
@@ -68,7 +73,7 @@ def classify_lines(result: ClassifyResult) -> list[str]:
         frozen += f"{result.frozen_views} augmented copies)" if result.frozen_views else "plain images)"
     lines = [
         f"{result.setting}{frozen}: accuracy {result.accuracy:.1%}, balanced {result.balanced_accuracy:.1%} on "
-        f"{result.n_val} validation images; {result.n_train} labelled training images, seed {result.seed}, "
+        f"{result.n_val} {result.judged_images}; {result.n_train} labelled training images, seed {result.seed}, "
         f"{result.epochs} epochs, {result.seconds:.0f} s."
     ]
     if result.quarantined:
@@ -81,7 +86,7 @@ def segment_lines(result: SegmentResult) -> list[str]:
     others = [f"{share(value)} ({name})" for name, value in result.miou_by_protocol.items() if name != result.protocol]
     lines = [
         f"{result.model} with {result.encoder}, {result.setting}: mean IoU {share(result.miou)} (protocol "
-        f"{result.protocol}) on {result.n_val} validation images; {', '.join(others)}.",
+        f"{result.protocol}) on {result.n_val} {result.judged_images}; {', '.join(others)}.",
         *score_lines(result.scores),
         f"{result.n_train} training pairs, seed {result.seed}, {result.epochs} epochs of {result.steps} steps in all, "
         f"{result.seconds:.0f} s in {result.precision}.",
@@ -115,12 +120,15 @@ def study_lines(result: StudyResult) -> list[str]:
     """The table, then the verdict."""
     width = max(len(row.setting) for row in result.rows)
     score = max(len(result.metric_words), len("100.0%"))
-    lines = [f"{'setting':<{width}}  labels  {result.metric_words:>{score}}  95 % interval    n"]
+    tuned = any(len(rate.grid) > 1 for rate in result.rates)
+    rate_head = "  rate" if tuned else ""
+    lines = [f"{'setting':<{width}}  labels  {result.metric_words:>{score}}  95 % interval    n{rate_head}"]
     for row in result.rows:
         interval = "" if row.ci95 is None else interval_words(row.ci95)
+        rate = f"  x {row.lr.chosen:g}" if tuned and row.lr else ""
         lines.append(
             f"{row.setting:<{width}}  {row.label_fraction:>6.0%}  {row.mean:>{score}.1%}  {interval:<15}  "
-            f"{len(row.seeds)}"
+            f"{len(row.seeds)}{rate}"
         )
     lines += [
         f"Pre-training of {start.start} {start.status}: {start.reason}"
@@ -132,8 +140,14 @@ def study_lines(result: StudyResult) -> list[str]:
         *result.left_out,
         result.verdict.sentence,
         *result.verdict.details,
-        f"Training took {result.seconds:.0f} s in all.",
+        f"Training took {result.seconds:.0f} s in all{rate_cost(result.rates)}.",
     ]
+
+
+def rate_cost(rates: list[LearningRate]) -> str:
+    """What the choice of learning rates took of it; nothing where there was none."""
+    trainings, seconds = sum(rate.trainings for rate in rates), sum(rate.seconds for rate in rates)
+    return f", {seconds:.0f} s of it in {trainings} trainings to choose learning rates" if trainings else ""
 
 
 def interval_words(interval: Interval) -> str:

@@ -6,11 +6,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ttest_rel
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from headstart.analysis import probes
-from headstart.analysis.probes import effective_rank, feature_std, knn_accuracy, leave_one_out_knn, silhouette
+from headstart.analysis.probes import (
+    effective_rank,
+    feature_std,
+    gain_error,
+    knn_accuracy,
+    knn_hits,
+    leave_one_out_hits,
+    leave_one_out_knn,
+    mean_gain_error,
+    silhouette,
+)
 
 
 def clusters(n: int, d: int, n_classes: int, spread: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -141,3 +152,51 @@ def test_silhouette_agrees_with_scikit_learn_and_knows_its_edges():
     assert -1 <= silhouette(features, one_alone) <= 1
     assert silhouette(np.eye(4), np.arange(4)) == 0.0
     assert silhouette(np.array([[1, 0], [1, 0], [0, 1], [0, 1]]), np.array([0, 0, 1, 1])) == pytest.approx(1.0)
+
+
+def test_hits_are_of_each_image_and_their_share_is_the_accuracy():
+    features, labels = clusters(90, 8, 4, spread=1.2, seed=1)
+    one_out = leave_one_out_hits(features, labels, k=5)
+    naive = [naive_prediction(features, labels, features[i], 5, 0.07, leave_out=i) for i in range(90)]
+    assert one_out.tolist() == (np.array(naive) == labels).tolist()
+    theirs = KNeighborsClassifier(5, weights=lambda d: np.exp((1 - d) / 0.07), metric="cosine", algorithm="brute")
+    predicted = theirs.fit(features[:60], labels[:60]).predict(features[60:])
+    found = knn_hits(features[:60], labels[:60], features[60:], labels[60:], k=5)
+    assert found.tolist() == (predicted == labels[60:]).tolist()
+    assert found.mean() == knn_accuracy(features[:60], labels[:60], features[60:], labels[60:], k=5)
+
+
+def test_gain_error_in_closed_form():
+    yes, no = np.ones(98, bool), np.zeros(98, bool)
+    assert gain_error(yes, yes) == pytest.approx(1 / 100)  # nothing changed, and yet not certain
+    assert gain_error(no, yes) == pytest.approx(math.sqrt(99 - 98**2 / 100) / 100)
+    six_won = np.arange(98) < 6
+    assert gain_error(no, six_won) == pytest.approx(math.sqrt(7 - 36 / 100) / 100)
+    assert gain_error(no, six_won) == gain_error(six_won, no)
+    assert math.isnan(gain_error(None, yes))
+    with pytest.raises(ValueError, match="same images"):
+        gain_error(no, no[:5])
+
+
+def test_gain_error_is_how_far_the_gain_moves_when_the_images_are_drawn_again():
+    """A bootstrap over the images, which knows nothing of the formula; images right both times do not count."""
+    rng = np.random.default_rng(0)
+    before = rng.random(800) < 0.5
+    now = np.where(rng.random(800) < 0.8, before, rng.random(800) < 0.6)
+    drawn = rng.integers(800, size=(4000, 800))
+    gains = now[drawn].mean(1) - before[drawn].mean(1)
+    assert gain_error(before, now) == pytest.approx(gains.std(), rel=0.05)
+    unpaired = math.sqrt(before.var() / 800 + now.var() / 800)
+    assert gain_error(before, now) < 0.75 * unpaired
+
+
+def test_mean_gain_error_is_that_of_the_paired_t_test():
+    rng = np.random.default_rng(0)
+    before = rng.random(40)
+    now = before + rng.normal(0.1, 0.05, 40)
+    theirs = ttest_rel(now, before)
+    assert (now - before).mean() / mean_gain_error(before, now) == pytest.approx(theirs.statistic)
+    assert mean_gain_error(before, before) == 0
+    assert math.isnan(mean_gain_error(before, np.where(np.arange(40) == 3, np.nan, now)))
+    with pytest.raises(ValueError, match="same two or more images"):
+        mean_gain_error(before, now[:5])

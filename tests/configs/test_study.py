@@ -27,6 +27,21 @@ def test_what_is_for_segmentation_is_refused_elsewhere_with_everything_else_that
         study("--task detect --recipe default")
 
 
+def test_a_grid_of_learning_rates_is_given_in_words_and_checked() -> None:
+    assert study("--lr-grid 0.1 1 --tune-folds 2").lr_grid == (0.1, 1.0)
+    assert (study("").lr_grid, study("").tune_folds) == ((0.3, 1.0, 3.0), 3)
+    with pytest.raises(ConfigError) as caught:
+        study("--lr-grid 0 1 -3 nan --model fpn")
+    assert list(caught.value.problems) == [
+        "--lr-grid 0 -3 nan: multiples of a learning rate are above zero",
+        "--model is for segmentation: add --task segment, or leave it out",
+    ]
+    with pytest.raises(ConfigError, match="--lr-grid is empty"):
+        study("--lr-grid")
+    with pytest.raises(ConfigError, match="--tune-folds"):
+        study("--tune-folds 6")
+
+
 def test_a_recipe_brings_the_network_and_the_protocol_it_is_about() -> None:
     a, b = study("--task segment --recipe seed_model_a"), study("--task segment --recipe seed_model_b")
     assert (a.model, a.backbone, a.palette, a.protocol) == ("fcn32s-seed", "vgg16", "deepglobe", "deepglobe6")

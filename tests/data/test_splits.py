@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 from headstart.data.splits import (
     best_block_draw,
     blocks_of,
+    hold_out_part,
+    part_sizes,
     shuffled,
     stratified_fraction,
     stratified_holdout,
+    stratified_parts,
     tiles_in,
 )
 
@@ -60,6 +63,34 @@ def test_a_holdout_divides_every_class(labels: list[int], fraction: float, seed:
     again = stratified_holdout(labels, fraction, seed)
     assert np.array_equal(train, again[0])
     assert np.array_equal(val, again[1])
+
+
+@given(label_lists, st.integers(2, 7), seeds)
+def test_parts_are_disjoint_even_and_leave_every_class_in_training(labels: list[int], parts: int, seed: int) -> None:
+    given_labels = np.array(labels)
+    items = np.arange(len(labels)) * 3  # indices of a fraction of a larger set
+    divided = [hold_out_part(items, given_labels, part, parts, seed) for part in range(parts)]
+    held_out = [index for _, held in divided for index in held.tolist()]
+    alone = [int(items[i]) for i, label in enumerate(labels) if labels.count(label) == 1]
+    assert sorted(held_out) == sorted(set(items.tolist()) - set(alone))  # disjoint, and all that can be held out
+    for stay, held in divided:
+        assert sorted([*stay.tolist(), *held.tolist()]) == items.tolist()
+        assert set(given_labels[stay // 3].tolist()) == set(labels)
+    sizes = part_sizes(given_labels, parts, seed)
+    assert sizes == [len(held) for _, held in divided]
+    assert max(sizes) - min(sizes) <= 1
+    for label in set(labels) - {labels[index // 3] for index in alone}:
+        of_class = [int((given_labels[held // 3] == label).sum()) for _, held in divided]
+        assert max(of_class) - min(of_class) <= 1
+
+
+def test_parts_depend_on_the_labels_and_the_seed_alone() -> None:
+    """Golden: another division would change every learning rate chosen."""
+    labels = np.repeat([0, 1, 2], [6, 4, 1])
+    assert stratified_parts(labels, 5, 0).tolist() == [3, 0, 1, 0, 4, 2, 1, 3, 2, 4, -1]
+    assert stratified_parts(labels, 5, 0).tolist() != stratified_parts(labels, 5, 1).tolist()
+    with pytest.raises(ValueError, match="at least two parts"):
+        stratified_parts(labels, 1, 0)
 
 
 def test_seeds_and_purposes_choose_differently() -> None:

@@ -1,6 +1,7 @@
 """Classification in both ways, from files to a result."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from headstart.configs.optimisation import OptimConfig
 from headstart.errors import DataError, TrainingStopped, WeightsError
 from headstart.models.backbones import build_backbone
 from headstart.models.weights import export_backbone
+from headstart.summaries import summary_lines
 from headstart.tasks.classify import classify
 
 
@@ -141,3 +143,21 @@ def test_killed_and_resumed_equals_never_interrupted(
     logs = [(out / "metrics.jsonl").read_text().splitlines() for out in (killed, whole)]
     without_clock = [[json.loads(line) | {"time": 0} for line in log] for log in logs]
     assert without_clock[0] == without_clock[1]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_part_of_the_labelled_images_is_judged_on_instead_of_the_validation_images(
+    gratings: Path, tmp_path: Path, frozen: bool
+) -> None:
+    shutil.copytree(gratings, tmp_path / "data")
+    for file in (tmp_path / "data" / "val").rglob("*.png"):
+        file.write_bytes(b"not an image")
+    result = classify(config(tmp_path / "data", tmp_path / "run", held_out=1, label_fraction=0.5, frozen=frozen))
+    assert (result.n_train, result.n_val) == (24, 6)
+    assert np.sum(result.confusion) == 6
+    assert result.judged_images == "images held out of the labelled training images (part 2 of 5)"
+    assert result.judged_images in summary_lines(result, None)[0]
+    facts = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert (facts["n_train"], facts["n_val"]) == (60, 0)
+    with pytest.raises(DataError):
+        classify(config(tmp_path / "data", tmp_path / "other", frozen=frozen))

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from headstart.cli import main
+from headstart.configs.study import DemoConfig
 from headstart.data import landcover
 from headstart.embedded import classification
+from headstart.embedded.landcover import study_config
 from headstart.results import StudyResult
 
 
@@ -35,6 +37,13 @@ def test_the_demo_ends_with_a_verdict_and_a_page(tmp_path: Path, monkeypatch: py
     assert main(["demo", "--out", str(out), "--minutes", "0.2"]) == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert main(["demo", "--out", str(out), "--minutes", "0.3"]) == 2
+
+
+def test_the_demo_chooses_no_learning_rates_to_keep_to_its_minutes(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"schema_version": 1, "verb": "study", "config": {"min_steps": 7}}')
+    config = DemoConfig(out=tmp_path)
+    assert classification.demo_study(config, 7).lr_grid == (1.0,)
+    assert study_config(config, tmp_path).lr_grid == (1.0,)
 
 
 @pytest.mark.parametrize(("seconds", "step", "expected"), [(480, 0.1, 40), (72, 0.1, 30), (1, 1.0, 10)])

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from headstart.configs.byol import ByolConfig, WatchConfig
-from headstart.configs.optimisation import OptimConfig
+from headstart.configs.optimisation import OptimConfig, ScheduleConfig
 from headstart.configs.pretrain import PretrainConfig
 from headstart.errors import DataError, RunError, WeightsError
 from headstart.models.backbones import build_backbone
@@ -27,7 +27,7 @@ from headstart.tasks.pretrain.verb import build_byol
 from headstart.training.health import COLLAPSED_STD
 
 FLAGS = shlex.split(
-    "--image-size 32 --batch-size 8 --epochs 7 --precision fp32 --workers 0 --byol.hidden-size 32 "
+    "--image-size 32 --batch-size 8 --precision fp32 --workers 0 --byol.hidden-size 32 "
     "--byol.projection-size 16 --watch.looks 3 --watch.images 32"
 )
 
@@ -65,6 +65,12 @@ def assert_same_run(first: Path, second: Path) -> None:
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
     assert metrics(first) == metrics(second)
+    assert early_word(first) == early_word(second)
+
+
+def early_word(run: Path) -> dict[str, Any] | None:
+    word: dict[str, Any] | None = json.loads((run / "result.json").read_text())["early_word"]
+    return word
 
 
 def test_a_run_leaves_what_the_contract_names(flat_images: Path, tmp_path: Path) -> None:
@@ -75,7 +81,8 @@ def test_a_run_leaves_what_the_contract_names(flat_images: Path, tmp_path: Path)
         assert (run / name).is_file(), name
     assert json.loads((run / "config.json").read_text())["config"]["backbone"] == "test_resnet"
     names = {row["name"] for row in metrics(run)}
-    assert names == {"loss", "lr", "tau", "feature_std", "effective_rank", "projection_std"}
+    looked = {"feature_std", "effective_rank", "projection_std", "alignment", "uniformity", "retrieval"}
+    assert names == {"loss", "lr", "tau", "retrieval_gain_se"} | looked
     assert len(losses(run)) == 9
     assert all(0 <= loss <= 8 for loss in losses(run))
     assert not list(run.rglob("*.part"))
@@ -98,6 +105,53 @@ def test_labels_give_a_knn_probe_before_and_while_training(gratings: Path, tmp_p
     assert result.knn_before is not None
     assert 0 <= result.knn <= 1
     assert (tmp_path / "run" / "checkpoints" / "best.ckpt").is_file()
+
+
+def test_after_a_tenth_a_word_is_said_and_the_end_judges_it(
+    gratings: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """28 steps of 7 an epoch: the word falls within the first epoch, on the look that the log holds."""
+    result = pretrain(config(gratings, tmp_path / "run", epochs=4, watch=WatchConfig(looks=2, images=32)))
+    word = result.early_word
+    assert word is not None
+    assert (word.step, word.steps, word.end_step, word.measure, word.n_images) == (2, 28, 28, "knn", 30)
+    looks: dict[int, dict[str, float]] = {}
+    for row in metrics(tmp_path / "run"):
+        if row["split"] == "watch":
+            looks.setdefault(row["step"], {})[row["name"]] = row["value"]
+    assert sorted(looks) == [2, 14, 28]
+    assert word.now.model_dump() == looks[2]
+    assert word.end is not None
+    assert word.end.model_dump() == looks[28]
+    assert (word.before.knn, word.end.knn) == (result.knn_before, result.knn)
+    assert word.floors["untrained"] == result.knn_before
+    assert 0 <= word.floors["pixels"] <= 1
+    assert f"Early word: {word.verdict}. {word.sentence}" in caplog.messages
+
+
+def test_a_training_of_less_than_ten_steps_has_no_early_word(flat_images: Path, tmp_path: Path) -> None:
+    assert pretrain(config(flat_images, tmp_path / "run")).early_word is None
+
+
+@pytest.mark.parametrize("stop_early", [True, False])
+def test_a_word_stops_the_run_only_where_that_is_asked_for(flat_images: Path, tmp_path: Path, stop_early: bool) -> None:
+    """The ruinous weight decay again, at once, looked at only after a tenth and at the end."""
+    ruin: dict[str, Any] = {
+        "optim": OptimConfig(name="sgd", lr=1.0, momentum=0.0, weight_decay=1.0),
+        "schedule": ScheduleConfig(name="constant", warmup_fraction=0.0),
+        "watch": WatchConfig(looks=1, images=32, on_collapse="warn", stop_early=stop_early),
+    }
+    result = pretrain(config(flat_images, tmp_path / "run", epochs=20, **ruin))
+    assert result.early_word is not None
+    assert result.early_word.verdict == "stop"
+    if stop_early:
+        assert (result.status, result.steps, result.early_word.end) == ("stopped", 0, None)
+        assert "--watch.stop-early" in str(result.reason)
+        good = torch.load(tmp_path / "run" / "checkpoints" / "good.ckpt", weights_only=True)
+        exported = weights(tmp_path / "run")
+        assert all(torch.equal(exported[k], good["module"][f"online.0.network.{k}"]) for k in exported)
+    else:
+        assert (result.status, result.steps, result.early_word.held) == ("finished", 60, True)
 
 
 def test_one_seed_agrees_bit_for_bit_with_any_number_of_workers(flat_images: Path, tmp_path: Path) -> None:
@@ -239,21 +293,27 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "headstart", *words]
 
 
-@pytest.mark.parametrize("losses_before", [3, 12])
+@pytest.mark.parametrize("losses_before", [1, 5, 30])
 def test_killed_and_resumed_equals_never_interrupted(
     flat_images: Path,
     tmp_path: Path,
     losses_before: int,
     killed_and_whole: Callable[[Sequence[str], Path, int], tuple[Path, Path]],
 ) -> None:
-    """SIGKILL once a few steps are logged; the checkpoints are every 2 steps, so some steps are done twice."""
-    words = ["pretrain", "--data", str(flat_images), *FLAGS, "--backbone=test_resnet", "--checkpoint-steps=2"]
-    assert_same_run(*killed_and_whole(words, tmp_path, losses_before))
+    """SIGKILL once a few steps are logged, before or after the early word (step 6); the checkpoints are every 2 steps,
+    so some steps are done twice.
+    """
+    words = ["pretrain", "--data", str(flat_images), *FLAGS, "--backbone=test_resnet", "--epochs=20"]
+    killed, whole = killed_and_whole([*words, "--checkpoint-steps=2"], tmp_path, losses_before)
+    assert_same_run(killed, whole)
+    word = early_word(killed)
+    assert word is not None
+    assert word["step"] == 6
 
 
 def test_two_processes_give_the_losses_of_one(flat_images: Path, tmp_path: Path) -> None:
     """torchrun with two gloo processes, batch norm synchronised: 21 steps, the same total batch and seed."""
-    words = ["pretrain", "--data", str(flat_images), *FLAGS, "--backbone=test_efficientnet"]
+    words = ["pretrain", "--data", str(flat_images), *FLAGS, "--backbone=test_efficientnet", "--epochs=7"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     one, two = tmp_path / "one", tmp_path / "two"
     subprocess.run(command(*words, "--out", str(one)), env=environment, check=True, capture_output=True)

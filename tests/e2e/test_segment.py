@@ -285,3 +285,16 @@ def test_evaluate_refuses_another_palette_and_another_kind_of_run(scenes: Path, 
         evaluate(EvaluateConfig(run=trained, data=str(scenes), palette="bluemarble"))
     with pytest.raises(RunError, match="not a run directory"):
         evaluate(EvaluateConfig(run=tmp_path, data=str(scenes)))
+
+
+def test_a_part_of_the_pairs_is_judged_on_instead_of_the_validation_pairs(scenes: Path, tmp_path: Path) -> None:
+    shutil.copytree(scenes, tmp_path / "data")
+    for file in (tmp_path / "data" / "validation").iterdir():
+        file.write_bytes(b"not an image")
+    result = segment(config(tmp_path / "data", tmp_path / "run", epochs=1, held_out=4))
+    assert (result.n_train, result.n_val, result.scores.n_images) == (10, 2, 2)
+    assert result.judged_images == "images held out of the labelled training images (part 5 of 5)"
+    assert not any("are among the training images" in warning for warning in result.warnings)
+    assert json.loads((tmp_path / "run" / "data.json").read_text())["n_val"] == 0
+    with pytest.raises(DataError):
+        segment(config(tmp_path / "data", tmp_path / "other", epochs=1))

@@ -13,7 +13,7 @@ from headstart.results import StudyResult
 SETTINGS = ("scratch", "ssl")
 WORDS = shlex.split(
     "--backbone test_resnet --image-size 32 --seeds 2 --label-fractions 0.2 1.0 --epochs 1 --min-steps 8 "
-    "--pretrain-epochs 1 --precision fp32 --workers 0 --starts scratch ssl"
+    "--pretrain-epochs 1 --precision fp32 --workers 0 --starts scratch ssl --lr-grid 1"
 )
 
 
@@ -96,3 +96,21 @@ def test_label_fractions_are_added_and_too_few_images_for_a_picture_lose_nothing
     assert main(["study", "--data", str(data), "--out", str(out), *words, "--label-fractions", "0.5", "1.0"]) == 0
     result = StudyResult.model_validate_json((out / "result.json").read_text())
     assert {row.label_fraction for row in result.rows} == {0.5, 1.0}
+
+
+def test_learning_rates_are_chosen_by_default_and_told(
+    gratings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = shlex.split(
+        "--backbone test_resnet --image-size 32 --seeds 1 --label-fractions 1.0 --trained full --starts scratch "
+        "--epochs 1 --min-steps 8 --precision fp32 --workers 0"
+    )
+    out = tmp_path / "study"
+    assert main(["study", "--data", str(gratings), "--out", str(out), *words]) == 0
+    told = capsys.readouterr().out
+    (row,) = StudyResult.model_validate_json((out / "result.json").read_text()).rows
+    assert (row.lr.grid, row.lr.folds, row.lr.n_held_out, row.lr.trainings) == ([0.3, 1.0, 3.0], 3, 36, 9)
+    assert f"x {row.lr.chosen:g}" in told
+    assert "s of it in 9 trainings to choose learning rates" in told
+    assert "no validation image was looked at for it" in told
+    assert "How the learning rates were chosen" in (out / "report.html").read_text(encoding="utf-8")

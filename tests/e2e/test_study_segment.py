@@ -14,7 +14,8 @@ from headstart.results import DataFacts, StudyResult
 
 WORDS = shlex.split(
     "--task segment --protocol deepglobe6 --backbone test_resnet --image-size 64 --seeds 2 --label-fractions 0.5 1.0 "
-    "--epochs 1 --min-steps 4 --pretrain-epochs 1 --precision fp32 --workers 0 --starts scratch ssl --trained full"
+    "--epochs 1 --min-steps 4 --pretrain-epochs 1 --precision fp32 --workers 0 --starts scratch ssl --trained full "
+    "--lr-grid 1"
 )
 
 

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from headstart.configs.starts import Start
 from headstart.configs.study import StudyConfig
 from headstart.errors import ConfigError
-from headstart.studies.plan import bare_starts, keeps_model, plan, run_settings, start_folder, start_labels
+from headstart.studies.plan import (
+    bare_starts,
+    keeps_model,
+    plan,
+    run_settings,
+    start_folder,
+    start_labels,
+    tuning_folder,
+)
 
 
 def config(**fields) -> StudyConfig:
@@ -70,6 +78,14 @@ def test_neighbouring_fractions_do_not_share_a_directory():
     fractions = (0.1, 0.10000001, 1e-6, 0.3, 0.1 + 0.2)
     runs = plan(config(starts=(), trained=("full",), seeds=1, label_fractions=fractions))
     assert len({run.folder for run in runs}) == len(runs) == 5
+
+
+def test_trainings_that_choose_a_rate_have_directories_of_their_own_that_no_seed_changes():
+    runs = plan(config(starts=("ssl=a/run",), seeds=2))
+    folders = {tuning_folder(run, multiple, part) for run in runs for multiple in (0.3, 0.31, 1.0) for part in (0, 1)}
+    assert len(folders) == len(runs) / 2 * 3 * 2
+    assert PurePosixPath("runs/scratch/full/labels-0.1/tuning/lr-0.3/held-out-0") in folders
+    assert not any(folder.match("runs/*/*/labels-*/seed-*") for folder in folders)  # what the report reads as compared
 
 
 def test_all_mistakes_are_reported_at_once():

@@ -56,6 +56,9 @@ class PixelTask:
             raise KeyboardInterrupt
         return {}
 
+    def at_a_tenth(self, state: TrainState) -> Look | None:
+        return None
+
     def at_epoch_end(self, state: TrainState, epoch: int) -> Look | None:
         return None
 

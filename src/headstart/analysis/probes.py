@@ -12,6 +12,7 @@ from sklearn.metrics import silhouette_samples
 
 Floats: TypeAlias = NDArray[np.float32]
 Integers: TypeAlias = NDArray[np.intp]
+Hits: TypeAlias = NDArray[np.bool_]
 
 CHUNK_ELEMENTS = 1 << 23
 """Similarities held at a time: 32 MB of float32, and 64 MB for their order."""
@@ -27,31 +28,87 @@ def knn_accuracy(
 ) -> float:
     """Share in [0, 1] of the validation images whose label their neighbours among the training images vote for.
 
+    Arguments and vote are those of ``knn_hits``.
+    """
+    return share_of(knn_hits(train_features, train_labels, val_features, val_labels, k, temperature))
+
+
+def leave_one_out_knn(features: ArrayLike, labels: ArrayLike, k: int = 20, temperature: float = 0.07) -> float:
+    """Share in [0, 1] of the images whose label their neighbours among all the *other* images vote for.
+
+    Arguments and vote are those of ``leave_one_out_hits``.
+    """
+    return share_of(leave_one_out_hits(features, labels, k, temperature))
+
+
+def knn_hits(
+    train_features: ArrayLike,
+    train_labels: ArrayLike,
+    val_features: ArrayLike,
+    val_labels: ArrayLike,
+    k: int = 20,
+    temperature: float = 0.07,
+) -> Hits | None:
+    """For each validation image, whether its neighbours among the training images vote for its label: bool (m,).
+
     Weighted kNN of Wu et al. (2018, "Unsupervised feature learning via non-parametric instance discrimination",
     section 3.4): the ``k`` training images of highest cosine similarity vote with weight exp(similarity / temperature).
     Of equal votes the smallest label wins.
 
     train_features: (n, d); train_labels: (n,) integers; val_features: (m, d); val_labels: (m,) integers; ``k`` is
-    lowered to n where there are fewer. Raises ValueError for shapes that do not fit together, no images, or k < 1.
+    lowered to n where there are fewer. None for features that are not finite. Raises ValueError for shapes that do not
+    fit together, no images, or k < 1.
     """
     train, labels = _checked(train_features, train_labels)
     queries, truth = _checked(val_features, val_labels)
     if train.shape[1] != queries.shape[1]:
         raise ValueError(f"training features have {train.shape[1]} dimensions, validation features {queries.shape[1]}")
     predicted = _vote(train, labels, queries, k, temperature, leave_one_out=False)
-    return float("nan") if predicted is None else float(np.mean(predicted == truth))
+    return None if predicted is None else predicted == truth
 
 
-def leave_one_out_knn(features: ArrayLike, labels: ArrayLike, k: int = 20, temperature: float = 0.07) -> float:
-    """Share in [0, 1] of the images whose label their neighbours among all the *other* images vote for.
+def leave_one_out_hits(features: ArrayLike, labels: ArrayLike, k: int = 20, temperature: float = 0.07) -> Hits | None:
+    """For each image, whether its neighbours among all the *other* images vote for its label: bool (n,).
 
-    The vote is that of ``knn_accuracy``. features: (n, d), labels: (n,) integers; needs two images (ValueError).
+    The vote is that of ``knn_hits``. features: (n, d), labels: (n,) integers; needs two images (ValueError).
     """
     points, truth = _checked(features, labels)
     if len(points) < 2:
         raise ValueError("leaving one image out needs at least two images")
     predicted = _vote(points, truth, points, k, temperature, leave_one_out=True)
-    return float("nan") if predicted is None else float(np.mean(predicted == truth))
+    return None if predicted is None else predicted == truth
+
+
+def share_of(hits: Hits | None) -> float:
+    """Share in [0, 1] of the images that were a hit; nan without an answer."""
+    return float("nan") if hits is None else float(np.mean(hits))
+
+
+def gain_error(before: Hits | None, now: Hits | None) -> float:
+    """Standard error of the difference between two shares of hits among the same n images; nan without an answer.
+
+    Of a paired difference only the images that changed count: those lost (b) and those won (c). As Agresti and Min
+    (2005, "Simple improved confidence intervals for comparing matched proportions", Statistics in Medicine 24) half an
+    image is added to each cell of the 2 x 2 table, so that few changes are not taken for certainty:
+    sqrt(b + c + 1 - (c - b)^2 / (n + 2)) / (n + 2). It is the error of the choice of images, not that of the seed.
+    """
+    if before is None or now is None:
+        return float("nan")
+    if before.shape != now.shape:
+        raise ValueError(f"the hits must be of the same images, not {before.shape} and {now.shape}")
+    n, lost, won = len(now) + 2, int(np.sum(before & ~now)), int(np.sum(now & ~before))
+    return float(np.sqrt(lost + won + 1 - (won - lost) ** 2 / n) / n)
+
+
+def mean_gain_error(before: ArrayLike, now: ArrayLike) -> float:
+    """Standard error of the difference between two means over the same n images: sd of (now - before) over sqrt(n).
+
+    before, now: (n,) of one value an image; nan where one is not finite, ValueError for other shapes or n < 2.
+    """
+    first, last = np.asarray(before, dtype=np.float64), np.asarray(now, dtype=np.float64)
+    if first.shape != last.shape or first.ndim != 1 or len(first) < 2:
+        raise ValueError(f"the values must be of the same two or more images, not {first.shape} and {last.shape}")
+    return float(np.std(last - first, ddof=1) / np.sqrt(len(first)))
 
 
 def feature_std(features: ArrayLike) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from headstart.configs.recipes import CLASSIFY, with_recipe
-from headstart.configs.run import BackboneRunConfig
+from headstart.configs.run import HELD_OUT_PARTS, BackboneRunConfig
 from headstart.configs.starts import start_problems
 from headstart.configs.views import ViewsConfig
 
@@ -21,6 +21,9 @@ class ClassifyConfig(BackboneRunConfig):
     """Augmented copies of each training image whose features are cached for a frozen setting; 0: the plain image."""
     label_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of the training labels to use, the same share of each class."""
+    held_out: int | None = Field(default=None, ge=0, lt=HELD_OUT_PARTS)
+    """Judge on this fifth (0 to 4) of the labelled training images, and train on the others. No validation image is
+    read then. A study chooses learning rates so."""
     min_steps: int = Field(default=0, ge=0)
     """Train for more epochs where --epochs are fewer optimiser steps than this (small label fractions)."""
     standardise: bool = True

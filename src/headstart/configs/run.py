@@ -8,6 +8,9 @@ from headstart.configs.base import OutputConfig
 from headstart.configs.optimisation import OptimConfig, ScheduleConfig
 from headstart.configs.views import ViewsConfig
 
+HELD_OUT_PARTS = 5
+"""Disjoint parts of the labelled training images, any one of which a training can be judged on."""
+
 
 class RunConfig(OutputConfig):
     """What every training has: data, sizes, length, seed, machine."""

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from headstart.configs.base import Config
 from headstart.configs.recipes import SEGMENT, with_recipe
-from headstart.configs.run import RunConfig
+from headstart.configs.run import HELD_OUT_PARTS, RunConfig
 from headstart.configs.starts import start_problems
 from headstart.results import Protocol
 
@@ -95,6 +95,9 @@ class SegmentConfig(RunConfig):
     per-image averages over images."""
     label_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of the training pairs to use."""
+    held_out: int | None = Field(default=None, ge=0, lt=HELD_OUT_PARTS)
+    """Judge on this fifth (0 to 4) of the labelled training pairs, and train on the others. No validation pair is
+    read then. A study chooses learning rates so."""
     min_steps: int = Field(default=0, ge=0)
     """Train for more epochs where --epochs are fewer optimiser steps than this."""
     evaluations: int = Field(default=10, ge=1)

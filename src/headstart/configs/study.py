@@ -1,12 +1,14 @@
 """Settings of ``headstart study`` and ``headstart demo``."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from headstart.configs.base import OutputConfig
 from headstart.configs.recipes import CLASSIFY, PRETRAIN, SEGMENT, Recipes
+from headstart.configs.run import HELD_OUT_PARTS
 from headstart.results import Protocol
 
 RECIPES: Mapping[str, Recipes] = {"classify": CLASSIFY, "segment": SEGMENT}
@@ -52,6 +54,12 @@ class StudyConfig(OutputConfig):
     """Epochs of each training compared; None: the recipe's."""
     min_steps: int | None = Field(default=None, ge=0)
     """Fewest optimiser steps of each training compared, so that few labels get as fair a try; None: the recipe's."""
+    lr_grid: tuple[float, ...] = Field(default=(0.3, 1.0, 3.0), strict=False)
+    """Learning rates to choose from for each setting and share of the labels, as multiples of the recipe's; one value:
+    nothing is chosen. The choice is made on labelled training images that are held out, never on validation images."""
+    tune_folds: int = Field(default=3, ge=1, le=HELD_OUT_PARTS)
+    """Most fifths of the labelled training images that are held out, one after the other, for that choice; fewer where
+    fewer already make 100 images."""
     pretrain_epochs: int | None = Field(default=None, ge=1)
     """Epochs of each pre-training; None: the recipe's, or --pretrain-minutes."""
     pretrain_minutes: float | None = Field(default=None, gt=0)
@@ -85,6 +93,7 @@ class StudyConfig(OutputConfig):
         ):
             if name not in recipes:
                 problems.append(f"{flag} {name!r}: the recipes are {', '.join(recipes)}")
+        problems += grid_problems(self.lr_grid)
         if self.backbone.startswith("tu-"):
             problems.append(f"--backbone {self.backbone}: write timm's own name, {self.backbone.removeprefix('tu-')}")
         if self.task != "segment":
@@ -94,6 +103,14 @@ class StudyConfig(OutputConfig):
                 if getattr(self, name) != type(self).model_fields[name].default
             ]
         return problems
+
+
+def grid_problems(grid: Sequence[float]) -> list[str]:
+    """What is wrong with multiples of a learning rate."""
+    if not grid:
+        return ["--lr-grid is empty; give multiples of the recipe's learning rate such as 0.3 1 3, or 1 alone"]
+    wrong = [f"{multiple:g}" for multiple in grid if not (math.isfinite(multiple) and multiple > 0)]
+    return [f"--lr-grid {' '.join(wrong)}: multiples of a learning rate are above zero"] if wrong else []
 
 
 def _is_plain(given: Any) -> bool:

@@ -49,6 +49,19 @@ class CheckedPairs:
     def __len__(self) -> int:
         return len(self.pairs)
 
+    def subset(self, indices: np.ndarray) -> "CheckedPairs":
+        """The pairs at ``indices``, in that order."""
+        pairs = self.pairs.subset(indices)
+        return CheckedPairs(
+            pairs=pairs,
+            pixel_counts=self.pixel_counts[indices],
+            sizes=self.sizes[indices],
+            digests=tuple(self.digests[i] for i in indices),
+            channel_sums=self.channel_sums[indices],
+            channel_squares=self.channel_squares[indices],
+            far=tuple(name for name in pairs.masks.names if name in set(self.far)),
+        )
+
 
 @dataclass(frozen=True)
 class _Look:
@@ -131,23 +144,25 @@ def inspect_pairs(
 
 
 def pair_facts(
-    source: PairSource, train: CheckedPairs, val: CheckedPairs, palette: Palette, words: str, quarantined: int
+    source: PairSource, train: CheckedPairs, val: CheckedPairs | None, palette: Palette, words: str, quarantined: int
 ) -> DataFacts:
-    """What the source held, its classes counted in pixels, the ignored class last. ``words`` say how it was divided.
+    """What the source held, its classes counted in pixels, the ignored class last. ``words`` say how it was divided;
+    without ``val``, nobody looked at the validation side.
 
     The fingerprint depends on the palette, too: the same masks mean something else by another one.
     """
-    sides = [side for checked in (train, val) for side in (checked.pairs.images, checked.pairs.masks)]
+    looked_at = [checked for checked in (train, val) if checked is not None]
+    sides = [side for checked in looked_at for side in (checked.pairs.images, checked.pairs.masks)]
     return DataFacts(
         spec=source.spec,
         kind=source.kind,
         description=source.description,
         classes=list(palette.classes),
         train_counts=train.pixel_counts.sum(axis=0).tolist(),
-        val_counts=val.pixel_counts.sum(axis=0).tolist(),
+        val_counts=[] if val is None else val.pixel_counts.sum(axis=0).tolist(),
         counted="pixels",
         n_train=len(train),
-        n_val=len(val),
+        n_val=0 if val is None else len(val),
         n_unlabelled=0,
         quarantined=quarantined,
         split=words,

@@ -50,6 +50,39 @@ def stratified_holdout(labels: ArrayLike, val_fraction: float, seed: int) -> tup
     return _ascending(train), _ascending(val)
 
 
+def stratified_parts(labels: ArrayLike, parts: int, seed: int) -> Indices:
+    """Which of ``parts`` disjoint parts each item is held out in: int64 (n,), -1 for an item that none holds out.
+
+    Those are the only items of their class, so that what is left beside any part still has every class. The items of
+    a class are dealt out in a seeded order, each class going on where the one before ended: two parts differ by at
+    most one item, in all and of every class. All labels equal: parts of items without classes. ValueError unless
+    there are at least two parts.
+    """
+    if parts < 2:
+        raise ValueError(f"at least two parts, not {parts}")
+    part_of = np.full(np.asarray(labels).shape, -1, dtype=np.int64)
+    dealt = 0
+    for order in _shuffled_classes(labels, "parts", seed):
+        if len(order) > 1:
+            part_of[order] = (dealt + np.arange(len(order))) % parts
+            dealt += len(order)
+    return part_of
+
+
+def part_sizes(labels: ArrayLike, parts: int, seed: int) -> list[int]:
+    """Items in each of the parts of ``stratified_parts``."""
+    part_of = stratified_parts(labels, parts, seed)
+    return [int((part_of == part).sum()) for part in range(parts)]
+
+
+def hold_out_part(chosen: Indices, labels: ArrayLike, part: int, parts: int, seed: int) -> tuple[Indices, Indices]:
+    """``chosen`` items (n,) with their ``labels`` (n,), divided: those that stay, and those of one part (from 0) of
+    ``stratified_parts``; both in their order.
+    """
+    part_of = stratified_parts(labels, parts, seed)
+    return chosen[part_of != part], chosen[part_of == part]
+
+
 def shuffled(n: int, *seed_parts: int | str) -> Indices:
     """A permutation of 0..n-1 as a function of ``seed_parts`` alone; int64 (n,)."""
     keys = np.random.Philox(derive(*seed_parts)).random_raw(n)

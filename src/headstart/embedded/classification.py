@@ -68,6 +68,7 @@ def demo_study(config: DemoConfig, steps: int) -> StudyConfig:
         label_fractions=LABEL_FRACTIONS,
         epochs=1,
         min_steps=steps,
+        lr_grid=(1.0,),  # choosing rates takes more trainings than there are minutes
         pretrain_minutes=pretrain_minutes(config),
     )
 

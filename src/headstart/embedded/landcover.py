@@ -94,6 +94,7 @@ def study_config(config: DemoConfig, out: Path) -> StudyConfig:
         label_fractions=(STUDY_FRACTION,),
         epochs=1,
         min_steps=steps,
+        lr_grid=(1.0,),
     )
 
 

@@ -1,6 +1,7 @@
 """BYOL: online and target networks, and the loss between them (Grill et al., 2020, arXiv:2006.07733)."""
 
 import copy
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +30,16 @@ class Byol(nn.Module):
     normalises by the batch and keeps running statistics of its own.
     """
 
-    def __init__(self, backbone: Backbone, config: ByolConfig) -> None:
+    BACKBONE = "online.0."
+    """How the names of the online backbone's parameters begin."""
+
+    def __init__(self, backbone: Backbone, config: ByolConfig, keep: float = 0.0) -> None:
+        """``keep`` weighs how far the features of a view may go from those of ``backbone`` as it comes in, which is
+        kept beside for that: see ``forward``.
+        """
         super().__init__()
+        self.keep = keep
+        self.anchor = copy.deepcopy(backbone).requires_grad_(False).eval() if keep else None
         projector = mlp(backbone.feature_size, config.hidden_size, config.projection_size)
         self.online = nn.Sequential(backbone, projector)
         self.predictor = mlp(config.projection_size, config.hidden_size, config.projection_size)
@@ -43,16 +52,31 @@ class Byol(nn.Module):
         assert isinstance(backbone, Backbone)
         return backbone
 
+    def train(self, mode: bool = True) -> Self:
+        """The anchor stays as it came: it normalises by its own statistics in training, too."""
+        super().train(mode)
+        if self.anchor is not None:
+            self.anchor.eval()
+        return self
+
     def forward(self, views_bvchw: Tensor) -> Tensor:
         """Symmetric loss (sum over both directions, eq. 2 and below) of B pairs of views, averaged: in [0, 8].
 
-        ``views_bvchw`` is float (B, 2, 3, H, W). Both views go through each network in one batch.
+        ``views_bvchw`` is float (B, 2, 3, H, W). Both views go through each network in one batch. With ``keep``, that
+        many times 2 - 2 cosine(features, features of the anchor), summed over both views, is added: distillation
+        (Hinton et al., 2015; on features as in FitNets, Romero et al., 2015) from the weights that training began with.
         """
         images = views_bvchw.transpose(0, 1).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        first, second = self.predictor(self.online(images)).chunk(2)
+        features = self.backbone(images)
+        first, second = self.predictor(self.online[1](features)).chunk(2)
         with torch.no_grad():
             target_first, target_second = self.target(images).chunk(2)
-        return (byol_loss(first, target_second) + byol_loss(second, target_first)).mean()
+        loss = (byol_loss(first, target_second) + byol_loss(second, target_first)).mean()
+        if self.anchor is not None:
+            with torch.no_grad():
+                known = self.anchor(images)
+            loss = loss + 2 * self.keep * byol_loss(features, known).mean()
+        return loss
 
     @torch.no_grad()
     def update_target(self, tau: float) -> None:

@@ -74,9 +74,12 @@ def pretrain_curves(pretrains: Sequence[PretrainFacts], colours: Mapping[str, st
         ]
 
     spreads = gather(("watch", "feature_std"), ("watch", "projection_std"))
+    spheres = gather(("watch", "alignment"), ("watch", "uniformity"))
     figures = [
         curve_figure("pretrain-loss", "BYOL loss", gather(("train", "loss"))),
         curve_figure("pretrain-knn", "kNN accuracy, %", gather(("watch", "knn")), scale=100, measured=True),
+        curve_figure("pretrain-retrieval", "Retrieval, %", gather(("watch", "retrieval")), scale=100, measured=True),
+        curve_figure("pretrain-spheres", "Alignment and uniformity", spheres, measured=True),
         curve_figure("pretrain-std", "Spread", spreads, rangemode="tozero", measured=True),
         curve_figure(
             "pretrain-rank", "Effective rank", gather(("watch", "effective_rank")), rangemode="tozero", measured=True

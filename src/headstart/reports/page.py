@@ -3,6 +3,7 @@
 from typing import Any
 
 from headstart.reports import class_figures, curve_figures, figures, readme, segment_tables, tables
+from headstart.reports.early_words import early_word_view
 from headstart.reports.facts import Facts, PretrainFacts, TsneFacts
 from headstart.reports.mistakes import mistakes_of
 from headstart.reports.segment_page import masks_view, segment_head, segment_view
@@ -49,7 +50,12 @@ SECTIONS = {
     "classify": ("outcome", "data", "features", "mistakes", "repeat", "words"),
     "segment": ("segment", "classes", "mistakes", "masks", "data", "repeat", "words"),
 }
-STATUS = {"finished": "finished", "collapsed": "stopped: the features collapsed", "diverged": "stopped: it diverged"}
+STATUS = {
+    "finished": "finished",
+    "collapsed": "stopped: the features collapsed",
+    "diverged": "stopped: it diverged",
+    "stopped": "stopped by the early word",
+}
 
 
 def page_of(facts: Facts) -> dict[str, Any]:
@@ -120,6 +126,7 @@ def _pretraining(facts: Facts) -> dict[str, Any]:
                 "status": STATUS.get(run.status, run.status),
                 "pairs": tables.pretrain_pairs(run),
                 "warnings": _warnings(run),
+                "word": early_word_view(run.result.early_word) if run.result and run.result.early_word else None,
                 "views_note": _views_note(run.result) if run.result else "",
             }
             for run in runs
@@ -127,6 +134,7 @@ def _pretraining(facts: Facts) -> dict[str, Any]:
         "pretrain_starts": [tables.Pair(start, colour) for start, colour in colours.items()],
         "curves": curve_figures.pretrain_curves(runs, colours),
         "has_knn": any(("watch", "knn") in run.curves for run in runs),
+        "has_retrieval": any(("watch", "retrieval") in run.curves for run in runs),
         "loss_averaged": any(curve_figures.is_thinned(run.curves.get(("train", "loss"))) for run in runs),
         "collapse_limit": number(COLLAPSED_STD),
     }
@@ -161,6 +169,7 @@ def _pretrain_head(run: PretrainFacts) -> dict[str, Any]:
         "finished": "Pre-training finished.",
         "collapsed": "Pre-training was stopped, because the features collapsed: all images look alike to the network.",
         "diverged": "Pre-training was stopped, because its numbers diverged.",
+        "stopped": "Pre-training was stopped early: after a tenth of it, going on did not look worth it.",
     }[result.status]
     details = [run.reason] if run.reason else []
     if result.knn is not None and result.knn_before is not None:
@@ -169,6 +178,9 @@ def _pretrain_head(run: PretrainFacts) -> dict[str, Any]:
         details.append(f"The kNN accuracy of the features {verb} {change}.")
     else:
         details.append("The images have no labels, so there is no kNN accuracy to tell what the features are worth.")
+    if result.early_word is not None:
+        word = result.early_word
+        details.append(f"The early word, after step {word.step} of {word.steps}, was: {word.verdict}.")
     if result.status == "finished":
         details.append("What it is worth for a task shows in a study: headstart study --starts scratch ssl=RUN.")
     return {
@@ -184,7 +196,7 @@ def _classify(facts: Facts, result: ClassifyResult) -> dict[str, Any]:
     what = "the classifier on the frozen backbone" if result.trained == "frozen" else "everything"
     letter = f" ({result.letter})" if result.letter else ""
     outcome = [
-        tables.Pair(f"Accuracy on {plural(result.n_val, 'validation image')}", percent(result.accuracy)),
+        tables.Pair(f"Accuracy on {count(result.n_val)} {result.judged_images}", percent(result.accuracy)),
         tables.Pair("Balanced accuracy (mean over the classes)", percent(result.balanced_accuracy)),
         tables.Pair("Start", result.start),
         tables.Pair("Labels used", f"{labels}: {plural(result.n_train, 'training image')}, seed {result.seed}"),
@@ -200,7 +212,7 @@ def _classify(facts: Facts, result: ClassifyResult) -> dict[str, Any]:
         "title": f"Classification with {result.backbone}",
         "eyebrow": f"headstart classify, setting {result.setting}{letter}, recipe {result.recipe}",
         **split_verdict(
-            f"{percent(result.accuracy)} of {plural(result.n_val, 'validation image')} get their right class."
+            f"{percent(result.accuracy)} of {count(result.n_val)} {result.judged_images} get their right class."
         ),
         "details": [f"Trained: {what}, with {labels} of the labels, in one run."],
         "alerts": result.warnings,

@@ -9,6 +9,7 @@ from headstart.reports.segment_facts import SampleFacts, SegmentFacts
 from headstart.reports.study_page import split_verdict
 from headstart.reports.tables import Pair
 from headstart.reports.words import (
+    count,
     duration,
     percent,
     plural,
@@ -31,7 +32,7 @@ CHOSEN = {
 def segment_head(result: SegmentResult) -> dict[str, Any]:
     """Title and outcome of a run."""
     letter = f" ({result.letter})" if result.letter else ""
-    metric, images = metric_words("miou", result.protocol), plural(result.n_val, "validation image")
+    metric, images = metric_words("miou", result.protocol), f"{count(result.n_val)} {result.judged_images}"
     labels = share_of_labels(result.label_fraction)
     nothing = f"No pixel of the {images} could be scored, so there is no {metric}."
     scored = f"The {metric} on {images} is {percent(result.miou)}."
@@ -56,7 +57,7 @@ def segment_view(run: SegmentFacts) -> dict[str, Any]:
         "absent": scores.absent,
         "protocol": result.protocol,
         "boundary_px": scores.boundary_px,
-        "n_val": result.n_val,
+        "images": f"{count(result.n_val)} {result.judged_images}",
         "mean": [percent(share) for share in (result.miou, scores.mean_dice, scores.boundary_f1)],
     }
 

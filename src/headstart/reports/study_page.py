@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from headstart.reports import figures, tables
+from headstart.reports.study_rates import rates_view
 from headstart.reports.words import capital, part_frozen, part_trained, percent, plural, typeset
 from headstart.results import StudyResult
 
@@ -40,6 +41,7 @@ def study_view(study: StudyResult) -> dict[str, Any]:
         "intervals": any(row.ci95 is not None for row in study.rows),
         "sampling_note": _sampling_note(study),
         "groups": tables.setting_groups(study),
+        "rates": rates_view(study),
         "dots": [figures.study_dots(study, fraction) for fraction in fractions],
         "starts": [tables.Pair(start, colours[start]) for start in named],
         "efficiency": [curve for curve in curves if curve is not None],

@@ -8,6 +8,7 @@ from headstart.results.base import (
     Interval,
     Record,
     Trained,
+    held_out_words,
 )
 from headstart.results.runs import (
     ClassifyResult,
@@ -32,6 +33,7 @@ from headstart.results.segmentation import (
 from headstart.results.studies import (
     LabelSaving,
     Layout,
+    LearningRate,
     PairedDifference,
     PretrainedStart,
     StudyResult,
@@ -40,6 +42,7 @@ from headstart.results.studies import (
     Verdict,
     metric_words,
 )
+from headstart.results.watch import EarlyVerdict, EarlyWord, LookFigures
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -48,10 +51,14 @@ __all__ = [
     "ClassifyResult",
     "DataCheckResult",
     "DataFacts",
+    "EarlyVerdict",
+    "EarlyWord",
     "EvaluateResult",
     "Interval",
     "LabelSaving",
     "Layout",
+    "LearningRate",
+    "LookFigures",
     "MaskPicture",
     "MaskSample",
     "MiouResult",
@@ -70,5 +77,6 @@ __all__ = [
     "Verdict",
     "ViewsAudit",
     "WeightsReport",
+    "held_out_words",
     "metric_words",
 ]

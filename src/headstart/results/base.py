@@ -11,6 +11,17 @@ Interval = tuple[float, float]
 Trained = Literal["full", "frozen"]
 
 
+def held_out_words(part: int, parts: int) -> str:
+    """The ``split`` of a result that was judged on a part of the labelled training images, counted from 0."""
+    return f"held out of the labelled training images (part {part + 1} of {parts})"
+
+
+def judged_images(n: int, split: str) -> str:
+    """What ``n`` images are that a score is of: validation images, or, with a ``split``, images held out of ..."""
+    images = "image" if n == 1 else "images"
+    return f"{images} {split}" if split else f"validation {images}"
+
+
 class Record(BaseModel):
     """Base of all result records: frozen, and strict about unknown keys."""
 

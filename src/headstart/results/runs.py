@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from headstart.results.base import SCHEMA_VERSION, Record, Trained
+from headstart.results.base import SCHEMA_VERSION, Record, Trained, judged_images
+from headstart.results.watch import EarlyWord
 
 
 class WeightsReport(Record):
@@ -54,11 +55,13 @@ class ViewsAudit(Record):
 
 
 class PretrainResult(Record):
-    """Result of ``headstart pretrain``. ``knn`` is a share in [0, 1], None where there are no labels."""
+    """Result of ``headstart pretrain``. ``knn`` is a share in [0, 1], None where there are no labels. ``early_word`` is
+    None where a training had fewer than ten steps, or ended before a tenth of them.
+    """
 
     schema_version: int = SCHEMA_VERSION
     task: Literal["pretrain"] = "pretrain"
-    status: Literal["finished", "collapsed", "diverged"]
+    status: Literal["finished", "collapsed", "diverged", "stopped"]
     reason: str | None = None
     warnings: list[str] = Field(default_factory=list)
     backbone: str
@@ -77,6 +80,7 @@ class PretrainResult(Record):
     effective_rank: float | None
     knn: float | None
     knn_before: float | None
+    early_word: EarlyWord | None = None
     views: ViewsAudit
     weights: WeightsReport | None
     precision: str
@@ -85,7 +89,11 @@ class PretrainResult(Record):
 
 
 class ClassifyResult(Record):
-    """Result of ``headstart classify``: accuracies are shares in [0, 1] on ``n_val`` validation images."""
+    """Result of ``headstart classify``: accuracies are shares in [0, 1] on ``n_val`` images.
+
+    ``split`` says what these images are where they are not the validation images: held out of the labelled training
+    images (part 1 of 5).
+    """
 
     schema_version: int = SCHEMA_VERSION
     task: Literal["classify"] = "classify"
@@ -102,6 +110,7 @@ class ClassifyResult(Record):
     balanced_accuracy: float
     n_train: int
     n_val: int
+    split: str = ""
     classes: list[str]
     confusion: list[list[int]]
     frozen_views: int | None
@@ -117,6 +126,11 @@ class ClassifyResult(Record):
     def score(self) -> float:
         """The number that studies compare."""
         return self.accuracy
+
+    @property
+    def judged_images(self) -> str:
+        """What the ``n_val`` images are: validation images, or images held out of ..."""
+        return judged_images(self.n_val, self.split)
 
 
 class EvaluateResult(Record):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from headstart.results.base import SCHEMA_VERSION, Record, Trained
+from headstart.results.base import SCHEMA_VERSION, Record, Trained, judged_images
 from headstart.results.runs import WeightsReport
 
 Chosen = Literal["best", "median", "worst", "asked"]
@@ -70,7 +70,10 @@ class MaskSample(Record):
 
 
 class SegmentResult(Record):
-    """Result of ``headstart segment``: ``miou`` is that of the validation images under ``protocol``."""
+    """Result of ``headstart segment``: ``miou`` is that of ``n_val`` images under ``protocol``.
+
+    ``split`` says what these images are where they are not the validation images, as in ``ClassifyResult``.
+    """
 
     schema_version: int = SCHEMA_VERSION
     task: Literal["segment"] = "segment"
@@ -91,6 +94,7 @@ class SegmentResult(Record):
     n_parameters: int
     n_train: int
     n_val: int
+    split: str = ""
     classes: list[str]
     colours: list[tuple[int, int, int]]
     samples: list[MaskSample] = Field(default_factory=list)
@@ -107,6 +111,11 @@ class SegmentResult(Record):
         """The number that studies compare; a run with nothing to score does not come to a result."""
         assert self.miou is not None
         return self.miou
+
+    @property
+    def judged_images(self) -> str:
+        """What the ``n_val`` images are: validation images, or images held out of ..."""
+        return judged_images(self.n_val, self.split)
 
 
 class MiouResult(Record):

@@ -13,9 +13,41 @@ def metric_words(metric: str, protocol: str | None = None) -> str:
     return words if protocol is None else f"{words} (protocol {protocol})"
 
 
+class LearningRate(Record):
+    """How the learning rate of a setting at one label fraction came about. ``chosen`` is a multiple of the recipe's
+    rate, ``lr`` the rate itself.
+
+    ``grid`` are the multiples offered, ascending; ``scores`` the mean score of each over ``n_held_out`` images in all
+    that were held out of the labelled training images in ``folds`` parts: None where a training diverged, and for
+    all where nothing was chosen, because the grid has one value or for the reason in ``note``. The choice took
+    ``trainings``, those of them that ended ``seconds``.
+    """
+
+    grid: list[float]
+    scores: list[float | None]
+    chosen: float
+    lr: float
+    folds: int = 0
+    n_held_out: int = 0
+    trainings: int = 0
+    seconds: float = 0.0
+    note: str | None = None
+
+    @property
+    def was_chosen(self) -> bool:
+        """Whether there was a choice, made by held-out scores."""
+        return any(score is not None for score in self.scores)
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether the choice is the smallest or the largest multiple, so that a better one may lie beyond."""
+        return self.was_chosen and self.chosen in (self.grid[0], self.grid[-1])
+
+
 class StudyRow(Record):
     """One setting at one label fraction over all seeds. ``sd`` is the sample standard deviation;
-    ``ci95`` the t-interval of the mean, None with one seed; ``values`` are in the order of ``seeds``.
+    ``ci95`` the t-interval of the mean, None with one seed; ``values`` are in the order of ``seeds``;
+    ``lr`` how the learning rate of them all came about, None in results of before rates were chosen.
     """
 
     setting: str
@@ -31,6 +63,7 @@ class StudyRow(Record):
     sd: float | None
     ci95: Interval | None
     seconds: float
+    lr: LearningRate | None = None
 
 
 class PairedDifference(Record):
@@ -79,6 +112,7 @@ class PretrainedStart(Record):
 class StudyResult(Record):
     """Result of ``headstart study``: shares in [0, 1] of ``metric``, under ``protocol`` where the metric has one.
 
+    ``seconds`` is the training time of all runs, of the choice of learning rates and of the pre-training done here.
     ``warnings``: pre-trainings that have seen images the study validates on, and what its runs warned of.
     """
 
@@ -103,6 +137,11 @@ class StudyResult(Record):
     def metric_words(self) -> str:
         """What the numbers are: accuracy, or mean IoU (protocol ignore)."""
         return metric_words(self.metric, self.protocol)
+
+    @property
+    def rates(self) -> list[LearningRate]:
+        """How the learning rates of the rows came about; none in results of before rates were chosen."""
+        return [row.lr for row in self.rows if row.lr is not None]
 
 
 class Layout(Record):

@@ -1,11 +1,10 @@
-"""Running a study: pre-train what is bare, train every planned run that has no result yet, then count."""
+"""Running a study: pre-train what is bare, choose learning rates, train every planned run that has no result yet, then
+count.
+"""
 
 import logging
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headstart.analysis.store import Store
@@ -17,9 +16,11 @@ from headstart.errors import DataError, RunError, TrainingStopped
 from headstart.results import DataFacts, PretrainedStart, StudyResult, metric_words
 from headstart.studies.leaks import find_leaks
 from headstart.studies.plan import PlannedRun, bare_starts, keeps_model, plan, run_settings, start_folder
+from headstart.studies.quiet import REPEATED_WORDS, WORDS_ON_WEIGHTS, quietly, tidy
 from headstart.studies.starts import check_starts, given_runs, pretrain_start
 from headstart.studies.statistics import ScoredRun, label_savings, paired_differences, rows_from
 from headstart.studies.tasks import TASKS, StudyData, StudyTask
+from headstart.studies.tuning import Rates, choose_rates, with_rate
 from headstart.studies.verdict import make_verdict
 from headstart.training.rundir import check_same, holds_files, read_config, refuse_file, remove_run, write_config
 
@@ -28,14 +29,8 @@ logger = logging.getLogger(__name__)
 # What may change between two calls of one study: more can be compared, but nothing that was measured may change.
 MAY_GROW = {"out", "json_output", "overwrite", "workers", "strict", "starts", "trained", "seeds", "label_fractions"}
 
-# What every run of a study would say again; how weights were loaded is said once for each start. What a task warns of
-# stands in the run's result too, and is told from there, once.
-REPEATED_WORDS = {
-    "headstart.data": logging.WARNING,
-    "headstart.tasks": logging.ERROR,
-    "headstart.training": logging.WARNING,
-}
-WORDS_ON_WEIGHTS = {"headstart.models": logging.WARNING}
+# What a study from before there was a choice of learning rates had.
+BEFORE_RATES = {"lr_grid": [1.0]}
 
 Task = StudyTask[RunConfig, Any]
 Configs = Mapping[PlannedRun, RunConfig]
@@ -58,11 +53,12 @@ def run_study(config: StudyConfig) -> StudyResult:
     data = take_in_data(config, task, source, store)
     leaks = find_leaks(config, planned, data.val)
     pretrained = [pretrain_start(config, start) for start in bare_starts(planned)]
-    results, left_out = run_all(config, task, configs, store)
+    rates = choose_rates(config, task, configs, data.part_sizes, store)
+    results, left_out = run_all(config, task, at_rates(configs, rates), store)
     if not results:
         raise RunError("No run of the study came to a result:\n  " + "\n  ".join(left_out))
     warnings = leaks + [f"In {n} of {len(results)} runs: {words}" for words, n in run_warnings(results).items()]
-    result = conclude(config, data.facts, results, pretrained, left_out=left_out, warnings=warnings)
+    result = conclude(config, data.facts, results, pretrained, rates, left_out=left_out, warnings=warnings)
     result.save(config.out / "result.json")
     if task.has_features:
         lay_out_features(config)
@@ -87,7 +83,9 @@ def open_study(config: StudyConfig) -> None:
     if begun and config.overwrite:
         remove_run(config.out, "study")
     elif begun:
-        check_same(read_config(config.out), config, "study", MAY_GROW)
+        record = read_config(config.out)
+        record["config"] = BEFORE_RATES | record["config"]
+        check_same(record, config, "study", MAY_GROW)
     elif config.out.is_dir() and holds_files(config.out):
         raise RunError(f"{config.out} is not empty and holds no study. Choose another --out.")
     config.out.mkdir(parents=True, exist_ok=True)
@@ -133,6 +131,11 @@ def run_all(config: StudyConfig, task: Task, configs: Configs, store: Store) -> 
     return results, left_out
 
 
+def at_rates(configs: Configs, rates: Rates) -> Configs:
+    """The configs of the planned runs at the learning rates of their settings."""
+    return {run: with_rate(each, rates[run.setting, run.label_fraction].chosen) for run, each in configs.items()}
+
+
 def protocol_of(config: StudyConfig) -> str | None:
     """What the scores of the study's task are counted by, where that can differ."""
     return config.protocol if config.task == "segment" else None
@@ -143,41 +146,24 @@ def run_warnings(results: Sequence[ScoredRun]) -> Counter[str]:
     return Counter(words for result in results for words in result.warnings)
 
 
-@contextmanager
-def quietly(levels: Mapping[str, int]) -> Iterator[None]:
-    """Let these loggers speak up from their level on only."""
-    before = {name: logging.getLogger(name).level for name in levels}
-    try:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-        yield
-    finally:
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)
-
-
-def tidy(folder: Path, leftovers: Sequence[str]) -> None:
-    """Delete the checkpoints of a finished run, and ``leftovers`` where its model is not one to keep."""
-    for path in (folder / name for name in ("checkpoints", *leftovers)):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
 def conclude(
     config: StudyConfig,
     facts: DataFacts,
     results: Sequence[ScoredRun],
     pretrained: Sequence[PretrainedStart],
+    rates: Rates,
     *,
     left_out: list[str],
     warnings: list[str],
 ) -> StudyResult:
-    """Statistics and verdict. ``seconds`` is the training time of all runs and of the pre-training done here."""
-    rows = rows_from(results)
+    """Statistics and verdict. ``seconds`` is the training time of all runs, of the choice of learning rates and of the
+    pre-training done here.
+    """
+    rows = [row.model_copy(update={"lr": rates[row.setting, row.label_fraction]}) for row in rows_from(results)]
     differences = paired_differences(rows)
     savings = label_savings(rows)
+    took = [*(each.seconds for each in results), *(each.seconds for each in rates.values())]
+    took += [each.seconds for each in pretrained]
     verdict = make_verdict(rows, differences, savings, protocol_of(config))
     return StudyResult(
         task=config.task,
@@ -194,7 +180,7 @@ def conclude(
         pretrained=[*pretrained, *given_runs(config)],
         left_out=left_out,
         warnings=warnings,
-        seconds=sum(run.seconds for run in results) + sum(start.seconds for start in pretrained),
+        seconds=sum(took),
     )
 
 

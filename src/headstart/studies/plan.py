@@ -102,6 +102,13 @@ def run_folder(start: Start, trained: Trained, label_fraction: float, seed: int)
     return PurePosixPath("runs", start_folder(start), trained, f"labels-{label_fraction!r}", f"seed-{seed}")
 
 
+def tuning_folder(run: PlannedRun, multiple: float, part: int) -> PurePosixPath:
+    """Where the training goes that tries a multiple of the learning rate on a held-out part (from 0) of the labelled
+    images of ``run``, for all seeds: runs/ssl/full/labels-0.1/tuning/lr-0.3/held-out-0.
+    """
+    return run.folder.parent / "tuning" / f"lr-{multiple!r}" / f"held-out-{part}"
+
+
 def bare_starts(planned: Sequence[PlannedRun]) -> list[str]:
     """Starts that name no run and so have to be pre-trained first."""
     starts = dict.fromkeys(run.start for run in planned)

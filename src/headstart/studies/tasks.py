@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from headstart.analysis.store import Store
 from headstart.configs.classify import ClassifyConfig
 from headstart.configs.flags import explain
-from headstart.configs.run import RunConfig
+from headstart.configs.run import HELD_OUT_PARTS, RunConfig
 from headstart.configs.segment import SegmentConfig
 from headstart.configs.study import StudyConfig
 from headstart.data.imageset import ImageSet
@@ -20,6 +20,7 @@ from headstart.data.pairs import PairSource, open_pairs
 from headstart.data.palette_files import resolve_palette
 from headstart.data.sheets import sample_sheet
 from headstart.data.sources import Source, open_source
+from headstart.data.splits import part_sizes
 from headstart.errors import ConfigError
 from headstart.models.backbones import build_backbone
 from headstart.models.segmenters import build_segmenter, encoder_for, load_encoder_start
@@ -27,9 +28,9 @@ from headstart.models.weights import load_start
 from headstart.results import DataFacts
 from headstart.studies.statistics import ScoredRun
 from headstart.tasks.classify import classify
-from headstart.tasks.classify.data import take_in_labelled
+from headstart.tasks.classify.data import labels_drawn, take_in_labelled
 from headstart.tasks.segment import segment
-from headstart.tasks.segment.data import take_in_pairs
+from headstart.tasks.segment.data import pairs_drawn, take_in_pairs
 
 C = TypeVar("C", bound=RunConfig)
 S = TypeVar("S")
@@ -37,22 +38,28 @@ S = TypeVar("S")
 
 @dataclass(frozen=True)
 class StudyData:
-    """What a study found in its source: the facts, the validation images that decode, and how to draw some samples."""
+    """What a study found in its source: the facts, the validation images that decode, and how to draw some samples.
+
+    ``part_sizes`` gives, for a label fraction, the images in each part (``HELD_OUT_PARTS`` of them) that a training of
+    seed 0 can hold out of its labelled images.
+    """
 
     facts: DataFacts
     val: ImageSet
     draw_samples: Callable[[Path], object]
+    part_sizes: Callable[[float], list[int]]
 
 
 @dataclass(frozen=True)
 class StudyTask(Generic[C, S]):
     """A task whose trainings a study compares by their score.
 
-    Its configs have ``start``, ``frozen``, ``label_fraction``, ``min_steps`` and ``evaluations``. ``network`` is what
-    they are told of the network, and of what is scored; ``load`` builds a run's network and gives it the run's start.
-    ``open`` lists what a spec holds and reads no image; ``take_in`` checks the images and writes data.json. Both raise
-    DataError where the source does not fit the task. ``leftovers``: what of a finished run's directory is of use only
-    beside its model. ``has_features``: a run can save features, which can be laid out.
+    Its configs have ``start``, ``frozen``, ``label_fraction``, ``held_out``, ``min_steps`` and ``evaluations``.
+    ``network`` is what they are told of the network, and of what is scored; ``load`` builds a run's network and gives
+    it the run's start. ``open`` lists what a spec holds and reads no image; ``take_in`` checks the images and writes
+    data.json. Both raise DataError where the source does not fit the task. ``leftovers``: what of a finished run's
+    directory is of use only beside its model. ``has_features``: a run can save features, which can be laid out.
+    ``counts_images``: a score is a share of images, so that a difference of less than one image means nothing.
     """
 
     config: type[C]
@@ -63,6 +70,7 @@ class StudyTask(Generic[C, S]):
     take_in: Callable[[StudyConfig, S, Store], StudyData]
     leftovers: tuple[str, ...]
     has_features: bool = False
+    counts_images: bool = False
 
     def config_for(self, study: StudyConfig, settings: Mapping[str, Any]) -> C:
         """A run's config: ``settings`` over the study's data, recipe and network. ConfigError with all mistakes."""
@@ -75,7 +83,12 @@ class StudyTask(Generic[C, S]):
 def labelled_data(study: StudyConfig, source: Source, store: Store) -> StudyData:
     """Labelled images of a study."""
     train, val, facts = take_in_labelled(study, source, store)
-    return StudyData(facts, val, lambda file: sample_sheet(train, source.classes, file))
+    return StudyData(
+        facts=facts,
+        val=val,
+        draw_samples=lambda file: sample_sheet(train, source.classes, file),
+        part_sizes=lambda fraction: part_sizes(labels_drawn(train, fraction, seed=0)[1], HELD_OUT_PARTS, seed=0),
+    )
 
 
 def paired_data(study: StudyConfig, source: PairSource, store: Store) -> StudyData:
@@ -83,7 +96,12 @@ def paired_data(study: StudyConfig, source: PairSource, store: Store) -> StudyDa
     palette = resolve_palette(study.palette, source)
     train, val, facts = take_in_pairs(study, source, palette, store)
     draw = partial(pair_sample_sheet, nearest=study.nearest_colour)
-    return StudyData(facts, val.pairs.images, lambda file: draw(train.pairs, palette, file))
+    return StudyData(
+        facts=facts,
+        val=val.pairs.images,
+        draw_samples=lambda file: draw(train.pairs, palette, file),
+        part_sizes=lambda fraction: part_sizes(pairs_drawn(len(train), fraction, seed=0)[1], HELD_OUT_PARTS, seed=0),
+    )
 
 
 CLASSIFICATION = StudyTask(
@@ -95,6 +113,7 @@ CLASSIFICATION = StudyTask(
     take_in=labelled_data,
     leftovers=("export",),
     has_features=True,
+    counts_images=True,
 )
 
 SEGMENTATION = StudyTask(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from headstart.configs.starts import StartKind
 from headstart.results import Interval, LabelSaving, PairedDifference, StudyRow, Trained, Verdict, metric_words
 from headstart.studies.plan import BASELINE
+from headstart.studies.rate_words import rate_notes
 from headstart.studies.statistics import paired_difference
 from headstart.studies.words import (
     NOTHING,
@@ -60,6 +61,7 @@ def make_verdict(
         many = _Comparisons(rows, differences, largest, protocol)
         details += [_sentence(many, many.winner(), []), *_details(many)]
     notes = [NOTE, ONE_PRETRAINING] if any(kind_of(row) in ("ssl", "ssl+supervised") for row in rows) else [NOTE]
+    notes += rate_notes(rows, protocol)
     return Verdict(
         sentence=_sentence(few, winner, savings),
         details=[*details, *notes],

@@ -24,6 +24,14 @@ def diverged() -> TrainingStopped:
     )
 
 
+def stopped_early() -> TrainingStopped:
+    """Why training stops on an early word, where that was asked for."""
+    return TrainingStopped(
+        "stopped",
+        "The early word was stop, and --watch.stop-early was given; the last good checkpoint before it is kept.",
+    )
+
+
 def judge_collapse(looks_in_a_row: int, feature_std: float, projection_std: float) -> TrainingStopped | None:
     """After two collapsed looks in a row: why training stops, what it means and what to change."""
     if looks_in_a_row < CONSECUTIVE_LOOKS:

@@ -58,6 +58,15 @@ def last_values(path: Path, split: str) -> dict[str, float]:
     return {row["name"]: row["value"] for row in rows if row["split"] == split and row["value"] is not None}
 
 
+def values_by_step(path: Path, split: str) -> dict[int, dict[str, float]]:
+    """The values of a split by the number of finished steps, then by name."""
+    found: dict[int, dict[str, float]] = {}
+    for row in map(json.loads, read_lines(path)):
+        if row["split"] == split:
+            found.setdefault(row["step"], {}).update({} if row["value"] is None else {row["name"]: row["value"]})
+    return found
+
+
 def values_of(path: Path, split: str, name: str) -> list[float]:
     """All values of one name, in the order of the steps."""
     rows = [json.loads(line) for line in read_lines(path)]

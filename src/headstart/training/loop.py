@@ -52,6 +52,11 @@ class Plan:
         return step % self.steps_per_epoch == 0 or step == self.steps
 
     @property
+    def a_tenth(self) -> int:
+        """Finished steps at which a tenth of the training is over; 0 where it has fewer than ten."""
+        return self.steps // 10
+
+    @property
     def epochs(self) -> int:
         return self.steps // self.steps_per_epoch
 
@@ -83,6 +88,9 @@ class Task(Protocol):
     def after_step(self, module: nn.Module, step: int) -> dict[str, float]:
         """What follows an optimiser step (0-based), such as an EMA update; measurements to log."""
 
+    def at_a_tenth(self, state: TrainState) -> Look | None:
+        """A look at the model after ``plan.a_tenth`` steps, if the task takes one; before that of the epoch."""
+
     def at_epoch_end(self, state: TrainState, epoch: int) -> Look | None:
         """A look at the model after an epoch (from 1), if one is due."""
 
@@ -110,11 +118,14 @@ def train(task: Task, state: TrainState, plan: Plan, batches: Iterable[Batch], s
             finite &= torch.isfinite(loss)
             state.step = step + 1
             epoch_ends, save = plan.ends_epoch(state.step), state.step == plan.steps or saver.due(state.step)
+            early = state.step == plan.a_tenth
             if step % plan.log_every == 0 or epoch_ends:
                 pending.append((state.step, loss, measured))
-            if epoch_ends or save or len(pending) >= FLUSHED_STEPS:
+            if early or epoch_ends or save or len(pending) >= FLUSHED_STEPS:
                 progress.loss = flush(pending, log, plan, fabric)
                 stop_if_diverged(fabric, finite, state.step, lr)
+            if early:
+                note(task.at_a_tenth(state), state, plan, log, saver)
             if epoch_ends:
                 note(task.at_epoch_end(state, plan.epoch_of(state.step)), state, plan, log, saver)
             if save:

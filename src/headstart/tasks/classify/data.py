@@ -1,18 +1,74 @@
 """The labelled images that classifiers are trained and judged on."""
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+
+import numpy as np
 
 from headstart.analysis.store import Store
 from headstart.configs.classify import ClassifyConfig
+from headstart.configs.run import HELD_OUT_PARTS
 from headstart.configs.study import StudyConfig
 from headstart.data.imageset import ImageSet
 from headstart.data.loaders import worker_count
 from headstart.data.sources import Source, data_facts, labelled_split
-from headstart.results import DataFacts
+from headstart.data.splits import Indices, hold_out_part, stratified_fraction
+from headstart.errors import DataError
+from headstart.results import DataFacts, held_out_words
 from headstart.training.intake import take_in
+from headstart.training.session import Session
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """Images that decode, with labels: a pool and the indices chosen from it for training, and those to be judged on.
+
+    ``held_out``: where the latter are a part of the pool, their indices in it; else they are the validation images.
+    """
+
+    pool: ImageSet
+    chosen: Indices
+    val: ImageSet
+    classes: tuple[str, ...]
+    quarantined: int
+    held_out: Indices | None = None
+
+    @property
+    def train(self) -> ImageSet:
+        """The chosen images of the pool."""
+        return self.pool.subset(self.chosen)
+
+
+def read_labelled(session: Session, config: ClassifyConfig, source: Source, store: Store) -> LabelledData:
+    """Split the source, leave out what does not decode, draw the label fraction, and write data.json.
+
+    Where the config holds a part of the drawn images out, no validation image is read.
+    """
+    with session.fabric.rank_zero_first():
+        if config.held_out is None:
+            train, val, facts = take_in_labelled(config, source, store, session.first)
+        else:
+            train, facts = take_in_training(config, config.held_out, source, store, session.first)
+    chosen, labels = labels_drawn(train, config.label_fraction, config.seed)
+    held_out = None
+    if config.held_out is not None:
+        chosen, held_out = hold_out_part(chosen, labels, config.held_out, HELD_OUT_PARTS, config.seed)
+        if not len(held_out):
+            raise DataError(f"No image of {config.data} can be held out: too few have labels (--held-out).")
+        val = train.subset(held_out)
+    logger.info("%d labelled training images, judged on %d others (%s).", len(chosen), len(val), facts.split)
+    return LabelledData(train, chosen, val, source.classes, facts.quarantined, held_out)
+
+
+def labels_drawn(train: ImageSet, fraction: float, seed: int) -> tuple[Indices, np.ndarray]:
+    """The share of the labelled images that a training is given, and their labels: int64 (n,) each."""
+    labels = np.array(train.labels, dtype=np.int64)
+    chosen = stratified_fraction(labels, fraction, seed)
+    return chosen, labels[chosen]
 
 
 def take_in_labelled(
@@ -22,15 +78,34 @@ def take_in_labelled(
 
     DataError when the source has no labels to learn, RunError when its images are not those the run began with.
     """
-    logger.info("%s", source.description)
     *offered, words = labelled_split(source)
+    (train, val), facts = _take_in(config, source, offered, words, store, write)
+    return train, val, facts
+
+
+def take_in_training(
+    config: ClassifyConfig, held_out: int, source: Source, store: Store, write: bool = True
+) -> tuple[ImageSet, DataFacts]:
+    """The same of the training images alone, of which a part is to be held out: no validation image is read."""
+    offered, _, _ = labelled_split(source)
+    words = f"images {held_out_words(held_out, HELD_OUT_PARTS)}"
+    (train,), facts = _take_in(config, source, [offered], words, store, write)
+    return train, facts
+
+
+def _take_in(
+    config: ClassifyConfig | StudyConfig,
+    source: Source,
+    offered: Sequence[ImageSet],
+    words: str,
+    store: Store,
+    write: bool,
+) -> tuple[list[ImageSet], DataFacts]:
+    logger.info("%s", source.description)
     check = partial(
         store.decodable,
         quarantine=config.out / "quarantine.csv",
         strict=config.strict,
         workers=worker_count(config.workers),
     )
-    (train, val), facts = take_in(
-        config.out, source.train.root, offered, check, partial(data_facts, source, split=words), write
-    )
-    return train, val, facts
+    return take_in(config.out, source.train.root, offered, check, partial(data_facts, source, split=words), write)

@@ -11,16 +11,16 @@ from headstart.analysis.confusion import accuracy, balanced_accuracy, confusion
 from headstart.analysis.features import save_features
 from headstart.analysis.store import Store
 from headstart.configs.classify import ClassifyConfig
+from headstart.configs.run import HELD_OUT_PARTS
 from headstart.configs.starts import seed_letter, setting_name
-from headstart.data.sources import Source, open_source
-from headstart.data.splits import stratified_fraction
+from headstart.data.sources import open_source
 from headstart.data.views import normalisation
 from headstart.models.backbones import Backbone, build_backbone
 from headstart.models.classifier import Classifier, FeatureClassifier, save_head
 from headstart.models.weights import export_backbone, load_start
-from headstart.results import ClassifyResult, Trained, WeightsReport
-from headstart.tasks.classify.data import take_in_labelled
-from headstart.tasks.classify.ways import Frozen, Full, LabelledData, Way
+from headstart.results import ClassifyResult, Trained, WeightsReport, held_out_words
+from headstart.tasks.classify.data import LabelledData, read_labelled
+from headstart.tasks.classify.ways import Frozen, Full, Way
 from headstart.training.fit import Fitted, Job, fit
 from headstart.training.loop import Batch, Look, Plan, looks_at
 from headstart.training.session import Session, begin
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Classification:
-    """The task of the loop: cross-entropy, and now and then the accuracy on the validation images."""
+    """The task of the loop: cross-entropy, and now and then the accuracy on the images that it is judged on."""
 
     session: Session
     config: ClassifyConfig
@@ -44,6 +44,9 @@ class Classification:
 
     def after_step(self, module: nn.Module, step: int) -> dict[str, float]:
         return {}
+
+    def at_a_tenth(self, state: TrainState) -> Look | None:
+        return None
 
     def at_epoch_end(self, state: TrainState, epoch: int) -> Look | None:
         if self.config.save_features and self.session.first and epoch in (1, self.plan.epochs):
@@ -69,7 +72,7 @@ def classify(config: ClassifyConfig, store: Store | None = None) -> ClassifyResu
         logger.info("%s is finished; nothing to resume.", config.out)
         return ClassifyResult.model_validate_json(session.run.result.read_text(encoding="utf-8"))
     store = store or Store()
-    data = read_data(session, config, source, store)
+    data = read_labelled(session, config, source, store)
     backbone = build_backbone(config.backbone, config.image_size)
     weights = load_start(backbone, config.start, config.allow_partial_weights)
     backbone.mean, backbone.std = normalisation(config.views, backbone.mean, backbone.std)
@@ -93,18 +96,8 @@ def classify(config: ClassifyConfig, store: Store | None = None) -> ClassifyResu
     return result
 
 
-def read_data(session: Session, config: ClassifyConfig, source: Source, store: Store) -> LabelledData:
-    """Split the source, leave out what does not decode, draw the label fraction, and write data.json."""
-    with session.fabric.rank_zero_first():
-        train, val, facts = take_in_labelled(config, source, store, session.first)
-    assert train.labels is not None
-    chosen = stratified_fraction(np.array(train.labels), config.label_fraction, config.seed)
-    logger.info("%d labelled training images (%s), %d validation images.", len(chosen), facts.split, len(val))
-    return LabelledData(train, chosen, val, source.classes, facts.quarantined)
-
-
 def evaluate(way: Way, module: nn.Module, data: LabelledData) -> np.ndarray:
-    """Confusion counts on the validation images: int64 (n_classes, n_classes), rows are the truth."""
+    """Confusion counts on the images to be judged on: int64 (n_classes, n_classes), rows are the truth."""
     was_training = module.training
     module.eval()
     predicted = way.val_logits(module).argmax(1)
@@ -136,6 +129,7 @@ def summarise(
         balanced_accuracy=balanced_accuracy(counts),
         n_train=len(data.train),
         n_val=len(data.val),
+        split="" if config.held_out is None else held_out_words(config.held_out, HELD_OUT_PARTS),
         classes=list(data.classes),
         confusion=counts.tolist(),
         frozen_views=config.frozen_views if config.frozen else None,

@@ -1,11 +1,10 @@
 """The two ways to train a classifier: the whole network, or a linear layer on cached features.
 
 A way holds the data in the form its module wants, and answers the same three questions: which batches, which logits
-on the validation images, which features of the training images.
+on the images it is judged on, which features of the training images.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -17,28 +16,14 @@ from headstart.analysis.store import Store
 from headstart.configs.classify import ClassifyConfig
 from headstart.data.imageset import ImageSet
 from headstart.data.loaders import Batching, MicroBatches, ViewsDataset, training_loader, worker_count
+from headstart.data.splits import Indices
 from headstart.data.views import build_views, plain_view
 from headstart.models.backbones import Backbone
 from headstart.models.classifier import Classifier, FeatureClassifier, feature_statistics
 from headstart.models.freeze import freeze
+from headstart.tasks.classify.data import LabelledData
 from headstart.training.loop import Batch
 from headstart.training.session import Session
-
-
-@dataclass(frozen=True)
-class LabelledData:
-    """Images that decode, with labels: a pool and the indices chosen from it for training; all for validation."""
-
-    pool: ImageSet
-    chosen: np.ndarray
-    val: ImageSet
-    classes: tuple[str, ...]
-    quarantined: int
-
-    @property
-    def train(self) -> ImageSet:
-        """The chosen images of the pool."""
-        return self.pool.subset(self.chosen)
 
 
 class Way(Protocol):
@@ -106,9 +91,13 @@ class Frozen:
             known = store.features_of(backbone, how, images, lambda: extract(backbone, images, plain, workers, fabric))
             return torch.from_numpy(known)
 
-        whole = store.shared  # all runs of a study can use what was computed for the whole pool
-        self.plain_train = features_of(data.pool)[data.chosen] if whole else features_of(data.train)
-        self.val = features_of(data.val)
+        def features_in_pool(indices: Indices) -> Tensor:
+            if store.shared:  # all runs of a study can use what was computed for the whole pool
+                return features_of(data.pool)[indices]
+            return features_of(data.pool.subset(indices))
+
+        self.plain_train = features_in_pool(data.chosen)
+        self.val = features_of(data.val) if data.held_out is None else features_in_pool(data.held_out)
         self.features, self.labels = self.plain_train, torch.tensor(data.train.labels)
         if config.frozen_views:
             views = build_views(config.views, config.image_size, backbone.mean, backbone.std, config.frozen_views)

@@ -14,7 +14,7 @@ from headstart.data.decode import check_images
 from headstart.data.imageset import ImageSet
 from headstart.data.loaders import Batching, MicroBatches, ViewsDataset, training_loader, worker_count
 from headstart.data.sources import Source, can_hold_out, data_facts, labelled_split, open_source
-from headstart.data.views import build_views, normalisation, plain_view
+from headstart.data.views import build_views, normalisation
 from headstart.errors import DataError, WeightsError
 from headstart.models.backbones import build_backbone
 from headstart.models.byol import Byol
@@ -24,7 +24,7 @@ from headstart.tasks.pretrain.watch import Watch, make_watch
 from headstart.training.checkpoint import load_checkpoint
 from headstart.training.fit import Fitted, Job, fit
 from headstart.training.intake import take_in
-from headstart.training.log import last_values, values_of
+from headstart.training.log import last_values, values_by_step, values_of
 from headstart.training.loop import Batch, Look, Plan, looks_at
 from headstart.training.rundir import RunDir
 from headstart.training.schedules import tau_at
@@ -52,8 +52,11 @@ class Pretraining:
         module.update_target(tau)
         return {"tau": tau}
 
+    def at_a_tenth(self, state: TrainState) -> Look | None:
+        return self.watch.look(state, of_steps=self.plan.steps)
+
     def at_epoch_end(self, state: TrainState, epoch: int) -> Look | None:
-        due = epoch in looks_at(self.plan.epochs, self.config.watch.looks)
+        due = epoch in looks_at(self.plan.epochs, self.config.watch.looks) and state.step != self.plan.a_tenth
         return self.watch.look(state) if due else None
 
 
@@ -74,16 +77,16 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     audit = audit_views(data.train, views, config.seed, config.out / "views.png") if session.first else None
     audit = session.fabric.broadcast(audit)
     assert audit is not None
-    watch = watch_for(session, config, data, byol)
-    before = watch.measure(byol.to(session.fabric.device))
+    watch = make_watch(config, (data.train, data.val), views, byol, session.fabric)
     job = Job(
         module=byol,
         n_images=len(data.train),
         task_of=lambda plan: Pretraining(config, plan, watch),
         batches_of=partial(batches, session, ViewsDataset(data.train, views, config.seed)),
+        lr_scale=partial(lr_scale, config),
     )
     fitted = fit(session, job)
-    result = summarise(config, session, fitted, Found(data, weights, audit, before))
+    result = summarise(config, session, fitted, Found(data, weights, audit, watch))
     if session.first:
         facts = result.model_dump(include={"recipe", "start", "status", "n_images", "epochs", "steps"})
         export_backbone(byol.backbone, session.run.export, facts)
@@ -140,10 +143,23 @@ def build_byol(config: PretrainConfig) -> tuple[Byol, WeightsReport | None]:
     start = f"ssl={config.init_from}" if config.init_from else config.start
     weights = load_start(backbone, start, config.allow_partial_weights)
     backbone.mean, backbone.std = normalisation(config.views, backbone.mean, backbone.std)
-    byol = Byol(backbone, config.byol)
+    byol = Byol(backbone, config.byol, config.byol.keep if knows_something(config) else 0.0)
     if config.init_from is not None:
         take_over(byol, config.init_from)
     return byol, weights
+
+
+def knows_something(config: PretrainConfig) -> bool:
+    """Whether the backbone begins from weights, and the heads from nothing."""
+    return config.start != "scratch"
+
+
+def lr_scale(config: PretrainConfig, name: str) -> float:
+    """Learning rate of a parameter of Byol as a multiple of the schedule's: lower in a backbone that knows something.
+
+    With --init-from the heads know as much as the backbone, and all learn at the same rate.
+    """
+    return config.byol.started_lr if knows_something(config) and name.startswith(Byol.BACKBONE) else 1.0
 
 
 def take_over(byol: Byol, run: Path) -> None:
@@ -153,18 +169,13 @@ def take_over(byol: Byol, run: Path) -> None:
         logger.warning("%s has no checkpoint: only its backbone is taken over, the heads begin anew.", run)
         return
     try:
-        byol.load_state_dict(load_checkpoint(checkpoint)["module"])
+        known = load_checkpoint(checkpoint)["module"]
+        byol.load_state_dict({name: tensor for name, tensor in known.items() if not name.startswith("anchor.")})
     except RuntimeError as error:
         raise WeightsError(
             f"The heads of {run} do not fit: give the --byol sizes of that run. ({str(error).splitlines()[-1].strip()})"
         ) from None
     logger.info("Projector, predictor and target are taken over from %s, too; the optimiser begins afresh.", checkpoint)
-
-
-def watch_for(session: Session, config: PretrainConfig, data: Data, byol: Byol) -> Watch:
-    """The watch over this run's images, seen in the plain view."""
-    view = plain_view(config.views, config.image_size, byol.backbone.mean, byol.backbone.std)
-    return make_watch(config.watch, data.train, data.val, view, config.seed, session.fabric)
 
 
 def batches(session: Session, dataset: ViewsDataset, batching: Batching, steps: range) -> Iterable[Batch]:
@@ -181,13 +192,13 @@ class Found:
     data: Data
     weights: WeightsReport | None
     audit: ViewsAudit
-    before: dict[str, float]
+    watch: Watch
 
 
 def summarise(config: PretrainConfig, session: Session, fitted: Fitted, found: Found) -> PretrainResult:
     """The result record, from the log and the state that training ended in."""
     losses = values_of(session.run.metrics, "train", "loss")
-    seen = last_values(session.run.metrics, "watch")
+    seen, looks = last_values(session.run.metrics, "watch"), values_by_step(session.run.metrics, "watch")
     plan, stopped, byol = fitted.plan, fitted.stopped, fitted.state.module
     assert isinstance(byol, Byol)
     seconds = fitted.state.memory["seconds"]
@@ -210,7 +221,8 @@ def summarise(config: PretrainConfig, session: Session, fitted: Fitted, found: F
         feature_std=seen.get("feature_std"),
         effective_rank=seen.get("effective_rank"),
         knn=seen.get("knn"),
-        knn_before=found.before.get("knn"),
+        knn_before=found.watch.before.figures.get("knn"),
+        early_word=found.watch.word_in(looks, plan.a_tenth, plan.steps),
         views=found.audit,
         weights=found.weights,
         precision=session.precision,

@@ -1,6 +1,7 @@
 """The pairs a segmentation is trained and judged on: split, checked, and drawn."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from headstart.analysis.store import Store
+from headstart.configs.run import HELD_OUT_PARTS
 from headstart.configs.segment import SegmentConfig
 from headstart.configs.study import StudyConfig
 from headstart.data.loaders import worker_count
@@ -15,9 +17,9 @@ from headstart.data.pair_check import CheckedPairs, far_words, pair_facts, pair_
 from headstart.data.pairs import PairSet, PairSource, pair_split
 from headstart.data.palette_files import resolve_palette
 from headstart.data.palettes import Palette
-from headstart.data.splits import nested_fraction
+from headstart.data.splits import Indices, hold_out_part, nested_fraction
 from headstart.errors import DataError
-from headstart.results import DataFacts
+from headstart.results import DataFacts, held_out_words
 from headstart.training.intake import take_in
 from headstart.training.session import Session
 
@@ -26,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SegmentData:
-    """Pairs for training (the label fraction drawn) and for validation, all decodable.
+    """Pairs for training (the label fraction drawn) and to be judged on, all decodable.
 
     ``class_pixels`` are the training pixels of each class of the palette; ``warnings`` what a user should know.
     """
@@ -42,32 +44,72 @@ class SegmentData:
 def read_pairs(session: Session, config: SegmentConfig, source: PairSource, store: Store) -> SegmentData:
     """Split the source, check both sides, draw the label fraction and write data.json.
 
+    Where the config holds a part of the drawn pairs out, no validation pair is read.
+
     DataError when a mask has colours outside the palette, when nothing is left, or when one class is all there is.
     """
     palette = resolve_palette(config.palette, source)
     with session.fabric.rank_zero_first():
-        train, val, facts = take_in_pairs(config, source, palette, store, session.first)
-    chosen = nested_fraction(len(train.pairs), config.label_fraction, config.seed)
+        if config.held_out is None:
+            train, val, facts = take_in_pairs(config, source, palette, store, session.first)
+        else:
+            train, facts = take_in_training(config, config.held_out, source, palette, store, session.first)
+    chosen, alike = pairs_drawn(len(train), config.label_fraction, config.seed)
+    known = train
+    if config.held_out is not None:
+        chosen, held_out = hold_out_part(chosen, alike, config.held_out, HELD_OUT_PARTS, config.seed)
+        known, val = train.subset(chosen), train.subset(held_out)
     pixels = train.pixel_counts[chosen].sum(axis=0)
     refuse_hopeless(palette, pixels, val.pixel_counts, config)
-    logger.info("%d training pairs (%s), %d validation pairs.", len(chosen), facts.split, len(val.pairs))
+    logger.info("%d training pairs, judged on %d others (%s).", len(chosen), len(val), facts.split)
     return SegmentData(
         train=train.pairs.subset(chosen),
         val=val.pairs,
         palette=palette,
         class_pixels=tuple(pixels.tolist()),
         quarantined=facts.quarantined,
-        warnings=tuple(doubts(palette, pixels, train, val)),
+        warnings=tuple(doubts(palette, pixels, known, val)),
     )
+
+
+def pairs_drawn(n: int, fraction: float, seed: int) -> tuple[Indices, Indices]:
+    """The share of ``n`` training pairs that a training is given, and their labels: int64 (k,) each. The labels, by
+    which parts of them are balanced, are all the same: a pair is of no class.
+    """
+    chosen = nested_fraction(n, fraction, seed)
+    return chosen, np.zeros_like(chosen)
 
 
 def take_in_pairs(
     config: SegmentConfig | StudyConfig, source: PairSource, palette: Palette, store: Store, write: bool = True
 ) -> tuple[CheckedPairs, CheckedPairs, DataFacts]:
     """Training and validation pairs that can be used, and the facts about them, written to data.json."""
+    *offered, words = pair_split(source)
+    (train, val), facts = _take_in(config, source, palette, offered, words, store, write)
+    return train, val, facts
+
+
+def take_in_training(
+    config: SegmentConfig, held_out: int, source: PairSource, palette: Palette, store: Store, write: bool = True
+) -> tuple[CheckedPairs, DataFacts]:
+    """The same of the training pairs alone, of which a part is to be held out: no validation pair is read."""
+    offered, _, _ = pair_split(source)
+    words = f"images {held_out_words(held_out, HELD_OUT_PARTS)}"
+    (train,), facts = _take_in(config, source, palette, [offered], words, store, write)
+    return train, facts
+
+
+def _take_in(
+    config: SegmentConfig | StudyConfig,
+    source: PairSource,
+    palette: Palette,
+    offered: Sequence[PairSet],
+    words: str,
+    store: Store,
+    write: bool,
+) -> tuple[list[CheckedPairs], DataFacts]:
     logger.info("%s", source.description)
     set_unpaired_aside(source, config.out / "quarantine.csv", config.strict)
-    *offered, words = pair_split(source)
     check = partial(
         store.checked_pairs,
         palette=palette,
@@ -77,11 +119,10 @@ def take_in_pairs(
         nearest=config.nearest_colour,
     )
 
-    def facts_of(train: CheckedPairs, val: CheckedPairs, quarantined: int) -> DataFacts:
+    def facts_of(train: CheckedPairs, val: CheckedPairs | None = None, *, quarantined: int) -> DataFacts:
         return pair_facts(source, train, val, palette, words, quarantined + len(source.unpaired))
 
-    (train, val), facts = take_in(config.out, source.train.images.root, offered, check, facts_of, write)
-    return train, val, facts
+    return take_in(config.out, source.train.images.root, offered, check, facts_of, write)
 
 
 def set_unpaired_aside(source: PairSource, quarantine: Path, strict: bool) -> None:
@@ -99,8 +140,9 @@ def set_unpaired_aside(source: PairSource, quarantine: Path, strict: bool) -> No
 def refuse_hopeless(palette: Palette, pixels: np.ndarray, val_counts: np.ndarray, config: SegmentConfig) -> None:
     """DataError when the training masks hold fewer than two classes to tell apart, or those for validation none."""
     if not val_counts[:, : palette.n_scored].any():
+        which = "validation" if config.held_out is None else "held-out"
         raise DataError(
-            f"The validation masks of {config.data} hold no pixel of a class, only ignored ones: nothing could be "
+            f"The {which} masks of {config.data} hold no pixel of a class, only ignored ones: nothing could be "
             f"scored. Check --palette ({palette.name}), or take other pairs for validation."
         )
     outputs = pixels if config.ignored == "learn" else pixels[: palette.n_scored]

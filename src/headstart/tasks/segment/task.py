@@ -106,6 +106,9 @@ class Segmentation:
     def after_step(self, module: nn.Module, step: int) -> dict[str, float]:
         return {}
 
+    def at_a_tenth(self, state: TrainState) -> Look | None:
+        return None
+
     def at_epoch_end(self, state: TrainState, epoch: int) -> Look | None:
         session = self.of.session
         keep = epoch in self.keeper.epochs and session.first

@@ -6,6 +6,7 @@ from typing import get_args
 from torch import nn
 
 from headstart.analysis.store import Store
+from headstart.configs.run import HELD_OUT_PARTS
 from headstart.configs.segment import SegmentConfig
 from headstart.configs.starts import setting_name
 from headstart.data.crops import crop_sheet
@@ -14,7 +15,7 @@ from headstart.models.freeze import freeze
 from headstart.models.segmenter_files import export_segmenter
 from headstart.models.segmenters import Segmenter, build_segmenter, load_encoder_start
 from headstart.models.weights import require_start
-from headstart.results import Protocol, SegmentResult, Trained, WeightsReport
+from headstart.results import Protocol, SegmentResult, Trained, WeightsReport, held_out_words
 from headstart.tasks.segment.data import SegmentData, read_pairs
 from headstart.tasks.segment.masks import named_images
 from headstart.tasks.segment.task import Segmenting
@@ -98,6 +99,7 @@ def summarise(work: Segmenting, fitted: Fitted, weights: WeightsReport | None) -
         n_parameters=sum(parameter.numel() for parameter in work.segmenter.parameters()),
         n_train=len(data.train),
         n_val=len(data.val),
+        split="" if config.held_out is None else held_out_words(config.held_out, HELD_OUT_PARTS),
         classes=list(data.palette.classes),
         colours=list(data.palette.colours),
         samples=keeper.samples(tally.ious) if session.first else [],
