@@ -75,9 +75,9 @@ class Series:
 
     def change(self, name: str) -> Change:
         """A change by the name of its variant; the recipe itself changes nothing."""
-        return Change(f"nothing: the recipe `{self.base}`", lambda default: {}) if name == self.base else (
-            self.changes[name]
-        )
+        if name == self.base:
+            return Change(f"nothing: the recipe `{name}`", lambda default: {})
+        return self.changes[name]
 
     def of(self, name: str) -> str | None:
         """The variant that ``name`` is one change away from; None for the recipe itself."""

@@ -34,8 +34,9 @@ def entry_lines(told: dict[str, Any]) -> list[str]:
     for fraction in sorted({row["label_fraction"] for row in told["rows"]}):
         share = of_labels(fraction)
         words = (
-            f"Accuracy with {share} of the labels in per cent; differences in points, with 95 % intervals: to the weights "
-            f"that the pre-training began from, and to the variant that it changes, `{told['base']}` unless named below."
+            f"Accuracy with {share} of the labels in per cent; differences in points, with 95 % intervals: to the "
+            "weights that the pre-training began from as they are, and to the variant that it changes, "
+            f"`{told['base']}` unless another is named below."
         )
         lines += ["", words, "", *worth_table(told, fraction)]
     lines += ["", f"What exactly was set, from the value of `{told['base']}` to the variant's:", ""]
@@ -81,7 +82,7 @@ def worth_table(told: dict[str, Any], fraction: float) -> list[str]:
         if pair["label_fraction"] == fraction
     }
     means = {(row["trial"], row["trained"]): row["mean"] for row in rows}
-    references = {name: (None, told["base"]) for name in UNTOUCHED.values()}
+    references = dict.fromkeys(UNTOUCHED.values(), (None, told["base"]))
     references |= {variant["name"]: (variant["began_from"], variant["of"]) for variant in told["variants"]}
     order = list(references)
     of_a_way = ("", ", against its start", ", against what it changes")

@@ -1,4 +1,4 @@
-"""Why the report's pre-training hurt: its recipe with one choice at a time from ``default``, then all of ``default``."""
+"""Why the report's pre-training hurt: its recipe with one choice at a time from ``default``, then all of them."""
 
 from benchmarks.learning.series import Change, Series, Settings, group
 

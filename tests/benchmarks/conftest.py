@@ -1,4 +1,4 @@
-"""Fake npm packages."""
+"""Fake npm packages, and a data set of the bench."""
 
 import io
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.learning import emoji
+from benchmarks.learning.datasets import BenchData, Build
 from PIL import Image
 
 Row = dict[str, object]
@@ -55,3 +56,11 @@ def emoji_cache(tmp_path: Path) -> Path:
         name = f"emoji-datasource-{style}-{emoji.VERSION}.tgz"
         write_package(cache / "packages" / name, style, rows, pictures)
     return cache
+
+
+@pytest.fixture(scope="session")
+def build(gratings: Path) -> Build:
+    facts = {"train": {"class-0": 20}, "unlabelled": 0, "left_out": {}}
+    facts |= {"source": "gratings", "version": "1", "licence": "none", "split": "as given"}
+    spec = f"classes:{gratings}"
+    return lambda cache: BenchData("gratings", spec, spec, 32, facts)

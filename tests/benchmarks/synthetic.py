@@ -101,7 +101,8 @@ def entry() -> dict[str, Any]:
     }
 
 
-def why() -> dict[str, Any]:
+def series(base: str, variants: list[dict[str, Any]], steps: int | None = None, **found: Any) -> dict[str, Any]:
+    """An entry of why.json or levers.json; what a variant does not say of itself is that of a finished one."""
     facts = {
         "status": "finished",
         "steps": 100,
@@ -114,23 +115,59 @@ def why() -> dict[str, Any]:
         "effective_rank": 12.3,
     }
     looks = [{"step": 50, "knn": 0.62}, {"step": 100, "knn": 0.35}]
-    common = {"facts": facts, "looks": looks, "skipped": None}
+    usual = {"facts": facts, "looks": looks, "skipped": None, "began_from": "scratch", "of": base, "changed": {}}
+    shape = {"backbone": "resnet18", "image_size": 32, "seeds": 2}
     return {
         "dataset": "drawings",
+        "task": "classify",
+        "base": base,
         "facts": FACTS,
-        "config": {"backbone": "resnet18", "image_size": 32, "seeds": 2, "minutes": [5.0]},
+        "config": shape | {"minutes": [] if steps else [5.0], "steps": steps},
         "conditions": CONDITIONS,
-        "variants": [
-            common | {"name": "seed_byol", "words": "nothing", "changed": {}},
-            common | {"name": "lr", "words": "learning rate", "changed": {"optim.lr": [0.01, 0.0005]}},
+        "variants": [usual | variant for variant in variants],
+        "n_val": 20,
+        "study": {"training_seconds": 3000.0, "wall_seconds": 3600.0},
+        **found,
+    }
+
+
+def why() -> dict[str, Any]:
+    return series(
+        "seed_byol",
+        [
+            {"name": "seed_byol", "words": "nothing", "of": None},
+            {"name": "lr", "words": "learning rate", "changed": {"optim.lr": [0.01, 0.0005]}},
             {"name": "tau", "words": "momentum", "skipped": "it was not to be"},
         ],
-        "rows": [row(name, "full", 0.1, mean) for name, mean in (("lr", 0.5), ("scratch", 0.4), ("seed_byol", 0.3))],
-        "differences": [
+        rows=[row(name, "full", 0.1, mean) for name, mean in (("lr", 0.5), ("scratch", 0.4), ("seed_byol", 0.3))],
+        differences=[
             pair("lr", "scratch", "full", 0.1, 0.1, [0.05, 0.15]),
             pair("lr", "seed_byol", "full", 0.1, 0.2, [0.15, 0.25]),
             pair("seed_byol", "scratch", "full", 0.1, -0.1, [-0.2, 0.0]),
+            pair("scratch", "seed_byol", "full", 0.1, 0.1, [0.0, 0.2]),
         ],
-        "n_val": 20,
-        "study": {"training_seconds": 3000.0, "wall_seconds": 3600.0},
-    }
+    )
+
+
+def levers() -> dict[str, Any]:
+    names = {"scratch": 0.4, "supervised weights": 0.7, "default": 0.5, "supervised": 0.72, "supervised-no-keep": 0.66}
+    own = {"began_from": "supervised weights"}
+    no_keep = {"name": "supervised-no-keep", "words": "nothing keeps", "of": "supervised"}
+    return series(
+        "default",
+        [
+            {"name": "default", "words": "nothing", "of": None},
+            own | {"name": "supervised", "words": "weights", "changed": {"start": ["scratch", "supervised"]}},
+            own | no_keep | {"changed": {"byol.keep": [4.0, 0.0]}},
+        ],
+        steps=1000,
+        rows=[row(name, "full", 0.1, mean) for name, mean in names.items()],
+        differences=[
+            pair("default", "scratch", "full", 0.1, 0.1, None),
+            pair("supervised", "supervised weights", "full", 0.1, 0.02, None),
+            pair("supervised", "default", "full", 0.1, 0.22, None),
+            pair("supervised-no-keep", "supervised weights", "full", 0.1, -0.04, None),
+            pair("supervised-no-keep", "supervised", "full", 0.1, -0.06, None),
+            pair("supervised weights", "default", "full", 0.1, 0.2, None),
+        ],
+    )

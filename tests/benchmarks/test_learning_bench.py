@@ -1,7 +1,6 @@
-"""The bench from images to learning.json, and why.json, with the smallest network and seconds of pre-training."""
+"""The bench from images to learning.json, with the smallest network and seconds of pre-training."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,47 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from benchmarks.learning import arms, why
+from benchmarks.learning import arms
 from benchmarks.learning.arms import ARMS, obstacle
 from benchmarks.learning.config import BenchConfig, Shape
-from benchmarks.learning.datasets import BenchData
+from benchmarks.learning.datasets import Build
 from benchmarks.learning.experiment import RESULTS, run_bench, save_entry
 from benchmarks.learning.knn import KnnJudge
-from benchmarks.learning.trials import Trial, pretrain_config
+from benchmarks.learning.trials import Trial
+from tests.benchmarks.tiny import BACKBONE, MINUTES, config_in
 
 from headstart.analysis.probes import knn_accuracy
 from headstart.data.sources import labelled_split, open_source
 from headstart.models.backbones import build_backbone
 from headstart.models.weights import load_start
-
-BACKBONE = "test_resnet"
-MINUTES = 0.01
-Build = Callable[[Path], BenchData]
-
-
-def config_in(folder: Path, **changes: Any) -> BenchConfig:
-    settings = {
-        "out": folder / "out",
-        "cache": folder / "cache",
-        "datasets": ("gratings",),
-        "arms": ("scratch", "supervised", "ssl", "seed_byol", "lightly"),
-        "minutes": (MINUTES,),
-        "backbone": BACKBONE,
-        "label_fractions": (0.2,),
-        "seeds": 2,
-        "lr_grid": (1.0,),
-        "epochs": 1,
-        "min_steps": 4,
-    }
-    return BenchConfig(**settings | changes)
-
-
-@pytest.fixture(scope="module")
-def build(gratings: Path) -> Build:
-    facts = {"train": {"class-0": 20}, "unlabelled": 0, "left_out": {}}
-    facts |= {"source": "gratings", "version": "1", "licence": "none", "split": "as given"}
-    spec = f"classes:{gratings}"
-    return lambda cache: BenchData("gratings", spec, spec, 32, facts)
 
 
 @pytest.fixture(scope="module")
@@ -193,44 +164,6 @@ def test_lightlys_weights_are_a_start_of_the_product(lightly_byol: Any, gratings
     assert report is not None
     assert report.share == 1.0
     assert lightly_byol.pretrain_lightly(shape, 60.0, out) == facts, "a finished one is repeated"
-
-
-def test_why_changes_one_thing_at_a_time(tmp_path: Path) -> None:
-    shape = Shape("images", BACKBONE, 32)
-    changed = {}
-    for name in why.CHANGES:
-        settings = why.settings_of(name, shape, 1.0, tmp_path)
-        config = pretrain_config(shape, 1.0, tmp_path, **settings)
-        changed[name] = set(why.differing(config, shape, 1.0, tmp_path))
-    assert changed["seed_byol"] == set()
-    assert changed["lr"] == {"optim.lr"}
-    assert changed["batch"] <= {"batch_size"}
-    assert changed["heads"] <= {"byol.hidden_size", "byol.projection_size"}
-    assert changed["tau"] <= {"byol.tau_base", "byol.tau_end"}
-    for name, prefix in (("optimiser", "optim."), ("schedule", "schedule."), ("crops", "views."), ("views", "views.")):
-        assert changed[name]
-        assert all(key.startswith(prefix) for key in changed[name])
-    assert "views.mean_std" not in changed["views"] | changed["colour"]
-    single = ("optimiser", "schedule", "views", "batch", "tau", "heads")
-    assert set.union(*(changed[name] for name in single)) <= changed["default"]
-
-
-def test_why_from_images_to_its_table(build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    some = {name: why.CHANGES[name] for name in ("seed_byol", "default")}
-    monkeypatch.setattr(why, "CHANGES", some)
-    told = why.run_why(config_in(tmp_path, trained=("frozen",)), build(tmp_path))
-    assert json.loads((tmp_path / "out" / why.RESULTS).read_text())["dataset"] == "gratings"
-    assert [variant["name"] for variant in told["variants"]] == list(some)
-    assert all(variant["looks"][-1]["knn"] is not None for variant in told["variants"])
-    assert {row["trial"] for row in told["rows"]} == {"scratch", *some}
-    assert {(pair["trial"], pair["against"]) for pair in told["differences"]} == {
-        *((name, "scratch") for name in some),
-        ("default", "seed_byol"),
-        ("scratch", "seed_byol"),
-    }
-    from benchmarks.learning.why_tables import why_lines
-
-    assert any(line.startswith("| `default`") for line in why_lines(told))
 
 
 def test_names_of_trials() -> None:

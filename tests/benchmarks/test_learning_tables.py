@@ -5,13 +5,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from benchmarks.learning.__main__ import main
+from benchmarks.learning.__main__ import SECTIONS, main
 from benchmarks.learning.conditions import REPOSITORY
 from benchmarks.learning.judging import early_words, gain_of
-from benchmarks.learning.markdown import BEGIN, END, put_between
+from benchmarks.learning.markdown import markers, put_between
+from benchmarks.learning.series_tables import series_lines
 from benchmarks.learning.tables import results_lines
-from benchmarks.learning.why_tables import why_lines
-from tests.benchmarks.synthetic import entry, pair, why
+from tests.benchmarks.synthetic import entry, levers, pair, why
 
 
 def cells(lines: list[str], first: str) -> list[str]:
@@ -108,19 +108,31 @@ def test_a_gain_is_judged_nearest_to_ten_per_cent_and_needs_an_interval() -> Non
 
 
 def test_every_row_of_every_table_has_as_many_cells_as_its_head() -> None:
-    for lines in (results_lines([with_words()]), why_lines(why())):
+    for lines in (results_lines([with_words()]), series_lines([why()]), series_lines([levers()])):
         for above, here in pairwise(lines):
             if above.startswith("|") and here.startswith("|"):
                 assert above.count("|") == here.count("|"), here
 
 
 def test_the_page_on_why_it_hurt_says_what_was_changed_and_what_it_was_worth() -> None:
-    lines = why_lines(why())
+    lines = series_lines([why()])
     assert cells(lines, "`lr`: learning rate") == ["100 x 32", "4.07 to 0.16", "60.0, 62.0, 35.0", "0.1, 12.3"]
     assert cells(lines, "`lr`") == ["50.0", "+10.0 (5.0 to 15.0)", "+20.0 (15.0 to 25.0)"]
-    assert cells(lines, "`scratch`") == ["40.0", "-", "-"]
+    assert cells(lines, "`scratch`") == ["40.0", "-", "+10.0 (0.0 to 20.0)"]
+    assert ", 5 minutes for each pre-training, " in lines[0]
     assert "- `lr`: `--optim.lr` 0.01 to 0.0005" in lines
     assert "- Left out: `tau`, it was not to be" in lines
+
+
+def test_a_lever_is_compared_with_the_weights_it_began_from_and_with_what_it_changes() -> None:
+    lines = series_lines([levers()])
+    assert cells(lines, "`default`") == ["50.0", "+10.0", "-"]
+    assert cells(lines, "`supervised`") == ["72.0", "+2.0", "+22.0"]
+    assert cells(lines, "`supervised-no-keep`") == ["66.0", "-4.0", "-6.0"]
+    assert cells(lines, "`supervised weights`") == ["70.0", "-", "+20.0"]
+    assert "- `supervised`: `--start` scratch to supervised" in lines
+    assert "- `supervised-no-keep` (from `supervised`): `--byol.keep` 4 to 0" in lines
+    assert ", 1000 steps for each pre-training, rounded up to whole epochs, however long they took, " in lines[0]
 
 
 def test_the_command_replaces_what_is_between_the_markers_and_nothing_else(
@@ -130,15 +142,21 @@ def test_the_command_replaces_what_is_between_the_markers_and_nothing_else(
     results.mkdir()
     docs.mkdir()
     (results / "learning.json").write_text(json.dumps({"schema_version": 1, "entries": [with_words()]}))
-    (results / "why.json").write_text(json.dumps(why()))
+    (results / "why.json").write_text(json.dumps({"schema_version": 1, "entries": [why()]}))
+    (results / "levers.json").write_text(json.dumps({"schema_version": 1, "entries": [levers()]}))
+    (begin, end), (levers_begin, levers_end) = markers("results"), markers("levers")
     for name in ("learning.md", "why-it-hurt.md"):
-        (docs / name).write_text(f"# Prose\n\n{BEGIN}\nold\n{END}\n\nMore prose.\n")
+        prose = f"# Prose\n\n{begin}\nold\n{end}\n\nMore prose.\n"
+        (docs / name).write_text(f"{prose}\n{levers_begin}\nold\n{levers_end}\n\nThe end.\n")
     assert main(["table", str(results), "--docs", str(docs)]) == 0
     once = (docs / "learning.md").read_text()
-    assert once.startswith(f"# Prose\n\n{BEGIN}\n")
-    assert once.endswith(f"{END}\n\nMore prose.\n")
+    assert once.startswith(f"# Prose\n\n{begin}\n")
+    assert once.endswith(f"{levers_end}\n\nThe end.\n")
+    assert f"{end}\n\nMore prose.\n\n{levers_begin}\n" in once
     assert "old" not in once
-    assert "| `ssl-5min` | 50.0; +10.0 (5.0 to 15.0)" in once
+    above, below = once.split(levers_begin)
+    assert "| `ssl-5min` | 50.0; +10.0 (5.0 to 15.0)" in above
+    assert "| `supervised-no-keep` | 66.0 | -4.0 | -6.0 |" in below
     assert "`--optim.lr` 0.01 to 0.0005" in (docs / "why-it-hurt.md").read_text()
     assert main(["table", str(results), "--docs", str(docs)]) == 0
     assert (docs / "learning.md").read_text() == once
@@ -153,13 +171,15 @@ def test_a_folder_without_results_and_a_page_without_markers_are_named(
     assert main(["table", str(tmp_path)]) == 1
     assert "learning.json" in capsys.readouterr().err
     page = tmp_path / "page.md"
-    page.write_text(f"{END} {BEGIN}")
+    begin, end = markers("levers")
+    page.write_text(f"{end} {begin}")
     with pytest.raises(ValueError, match="needs the lines"):
-        put_between(page, ["new"])
-    assert page.read_text() == f"{END} {BEGIN}"
+        put_between(page, "levers", ["new"])
+    assert page.read_text() == f"{end} {begin}"
 
 
-@pytest.mark.parametrize("name", ["learning.md", "why-it-hurt.md"])
-def test_the_pages_of_this_repository_have_their_markers(name: str) -> None:
-    text = (REPOSITORY / "docs" / name).read_text(encoding="utf-8")
-    assert 0 < text.find(BEGIN) < text.find(END)
+@pytest.mark.parametrize(("page", "section"), [(page, section) for page, section, _, _ in SECTIONS])
+def test_the_pages_of_this_repository_have_their_markers(page: str, section: str) -> None:
+    text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
+    begin, end = markers(section)
+    assert 0 < text.find(begin) < text.find(end)
