@@ -16,7 +16,7 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test check format pytest browser bench bench-learning clean
+.PHONY: help setup demo test check format pytest browser bench bench-learning audit clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,11 @@ bench: $(VENV)/.installed-dev  ## measure a training step beside byol-pytorch's
 bench-learning: $(VENV)/.installed-dev  ## measure what pre-training is worth (many hours); ARGS='--data digits --minutes 5'
 	$(BIN)/python -m benchmarks.learning run --out $(LEARNING) $(ARGS)
 
+audit: $(VENV)/.installed-audit  ## look the pinned versions up among known vulnerabilities (needs a network; no part of the gate)
+	@$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt || { \
+		echo "audit: not passed. Vulnerable versions are listed above; where none is, the index could not be asked, and" \
+		"nothing is known." >&2; exit 1; }
+
 clean:  ## remove caches and build leftovers; the environment and your runs stay
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -67,6 +72,11 @@ $(VENV)/.installed-demo: $(PINS) | $(VENV)/.created
 $(VENV)/.installed-dev: $(PINS) | $(VENV)/.created
 	@echo "Installing headstart with its development tools into $(VENV): several GB, most of it PyTorch."
 	$(PIP) install -e '.[dev]' -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed-audit: | $(VENV)/.created
+	$(BIN)/python -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip --disable-pip-version-check install pip-audit==2.10.1
 	@touch $@
 
 $(VENV)/.created:

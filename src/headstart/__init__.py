@@ -18,6 +18,7 @@ _HOMES = {
     "demo": "headstart.verbs",
     "tsne": "headstart.verbs",
     "report": "headstart.verbs",
+    "compare": "headstart.verbs",
     "PretrainConfig": "headstart.configs.pretrain",
     "ClassifyConfig": "headstart.configs.classify",
     "SegmentConfig": "headstart.configs.segment",
@@ -29,6 +30,7 @@ _HOMES = {
     "DemoConfig": "headstart.configs.study",
     "TsneConfig": "headstart.configs.tsne",
     "ReportConfig": "headstart.configs.report",
+    "CompareConfig": "headstart.configs.compare",
     "PretrainResult": "headstart.results",
     "ClassifyResult": "headstart.results",
     "SegmentResult": "headstart.results",
@@ -38,6 +40,7 @@ _HOMES = {
     "MiouResult": "headstart.results",
     "StudyResult": "headstart.results",
     "TsneResult": "headstart.results",
+    "CompareResult": "headstart.results",
 }
 
 __all__ = list(_HOMES)

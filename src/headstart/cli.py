@@ -1,8 +1,10 @@
 """The command line: parse, call, print. Nothing heavy is imported before a verb is known to be well asked for."""
 
+import errno
 import json
 import logging
 import os
+import shlex
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,10 +12,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 from headstart.configs.base import Config
 from headstart.configs.flags import fields_of, is_bool, parse, type_words
-from headstart.errors import ConfigError, HeadstartError
+from headstart.errors import ConfigError, HeadstartError, StopRequested
+from headstart.training.signals import STOP
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Verb:
     summary: str
     positional: tuple[str, ...] = ()
     recipes: str | None = None
+    verdict: str | None = None
+    """Function of the config and the printed result that raises where the command is to end as a mistake."""
 
 
 VERBS = {
@@ -64,6 +70,7 @@ VERBS = {
         "headstart.verbs:data_check",
         "what a source holds, and what is wrong with it, before anyone trains",
         positional=("data",),
+        verdict="headstart.verbs:refuse_doubts",
     ),
     "miou": Verb(
         "headstart.configs.inference:MiouConfig",
@@ -88,16 +95,20 @@ VERBS = {
         "write the HTML page of a study or a run",
         positional=("run",),
     ),
+    "compare": Verb(
+        "headstart.configs.compare:CompareConfig",
+        "headstart.verbs:compare",
+        "say where two runs or two studies first differ, or that they are equal",
+        positional=("run_a", "run_b"),
+    ),
 }
 
 
-GOES_ON = " What was checkpointed is kept; the same command with --resume goes on from there."
-GOES_ON_ALONE = " What is finished is kept; the same command goes on from there."
-INTERRUPTED = {
-    **dict.fromkeys(("pretrain", "classify", "segment"), GOES_ON),
-    **dict.fromkeys(("study", "demo", "predict"), GOES_ON_ALONE),
-}
-"""What an interrupted verb says; the others begin anew."""
+MISTAKEN_PATH = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG}
+"""What the system says of a path that cannot be meant, or may not be used; anything else is the machine's failure."""
+RESUMED = ("pretrain", "classify", "segment")
+TAKEN_UP_AGAIN = ("study", "demo", "predict")
+"""Verbs that go on by ``--resume``, and by the same command; the others begin anew."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -116,25 +127,49 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join([f"usage: headstart {name} COMMAND [--flag value ...]", "", *verb_lines(family(name))]))
         return 0
     try:
-        return run(name, rest)
+        with STOP.listen(launched=int(os.environ.get("WORLD_SIZE", 1)) > 1, speaks=is_first()):
+            return run(name, rest)
     except ConfigError as error:
         for problem in error.problems:
-            print(f"headstart {name}: {problem}", file=sys.stderr)
+            print(harmless(f"headstart {name}: {problem}"), file=sys.stderr)
     except HeadstartError as error:
-        print(f"headstart {name}: {error}", file=sys.stderr)
+        print(harmless(f"headstart {name}: {error}"), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except OSError as error:
-        print(f"headstart {name}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"\nInterrupted.{INTERRUPTED.get(name, '')}", file=sys.stderr)
-        return 130
+        mistaken = error.filename is not None and error.errno in MISTAKEN_PATH
+        text = f"{error.filename}: {error.strerror}. Check the path and its permissions." if mistaken else str(error)
+        print(harmless(f"headstart {name}: {text}"), file=sys.stderr)
+        return ConfigError.exit_code if mistaken else 1
+    except KeyboardInterrupt as interrupt:
+        return stopped(name, rest, interrupt)
     known = f"{name} " if name in VERBS or family(name) else ""
     print(f"See: headstart {known}--help", file=sys.stderr)
     return ConfigError.exit_code
+
+
+def stopped(name: str, argv: Sequence[str], interrupt: KeyboardInterrupt) -> int:
+    """Say what a command that was asked to stop has saved and how to go on; the exit code.
+
+    Of several processes the first one's code counts: a launcher takes another's for a failure, and kills all.
+    """
+    if not is_first():
+        return 0
+    request = interrupt if isinstance(interrupt, StopRequested) else StopRequested("SIGINT")
+    lines = [f"\nStopped by {request.signal_name}" + (f" {request.saved}." if request.saved else ".")]
+    if name in RESUMED + TAKEN_UP_AGAIN:
+        kept = [word for word in argv if not word.startswith(("--resume", "--overwrite", "--no-resume"))]
+        words = [name, *kept, *(["--resume"] if name in RESUMED else [])]
+        lines.append(f"What is finished is kept. To go on: headstart {shlex.join(words)}")
+    print("\n".join(lines), file=sys.stderr)
+    return request.exit_code
+
+
+def is_first() -> bool:
+    """Whether this process is the one, of all that a launcher started, that speaks."""
+    return {os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK")} == {"0"}
 
 
 def split_verb(words: Sequence[str]) -> tuple[str, list[str]]:
@@ -158,12 +193,13 @@ def run(name: str, argv: Sequence[str]) -> int:
         print(usage(name, verb, config_class), flush=True)
         return 0
     config = parse(config_class, argv, verb.positional)
-    ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
-    first = set(ranks) == {"0"}  # every process of a training runs this; one speaks
+    first = is_first()  # every process of a training runs this; one speaks
     set_up_logging(logging.INFO if first else logging.ERROR)
     result = load(verb.function)(config)
     if first:
         say(result, as_json=bool(getattr(config, "json_output", False)), out=getattr(config, "out", None))
+    if verb.verdict:
+        load(verb.verdict)(config, result)
     return 0
 
 
@@ -189,7 +225,16 @@ class Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = record.getMessage()
-        return text if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {text}"
+        return harmless(text if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {text}")
+
+
+def harmless(text: str) -> str:
+    """``text`` with control and formatting characters written out, as \\x1b: what a file is called, or holds, is
+    printed too, and must not command the terminal or turn the order of what stands beside it.
+    """
+    return "".join(
+        sign if sign in "\n\t" or category(sign) not in ("Cc", "Cf", "Cs") else ascii(sign)[1:-1] for sign in text
+    )
 
 
 def say(result: Any, as_json: bool, out: Path | None) -> None:
@@ -200,7 +245,7 @@ def say(result: Any, as_json: bool, out: Path | None) -> None:
     from headstart.summaries import summary_lines
 
     for line in summary_lines(result, out):
-        print(line)
+        print(harmless(line))
 
 
 def verb_lines(names: Iterable[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Exceptions that name the remedy. The command line prints their text and exits with their code."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 
 class HeadstartError(Exception):
@@ -49,6 +49,10 @@ class RunError(HeadstartError):
     exit_code = 2
 
 
+class MachineError(HeadstartError):
+    """The machine gave out: a disk, its memory or a process. The text says which, where, and what to change."""
+
+
 class TrainingStopped(HeadstartError):
     """Training cannot usefully go on: the numbers diverged, the features collapsed, or the early word was a stop."""
 
@@ -56,3 +60,19 @@ class TrainingStopped(HeadstartError):
         self.status = status
         self.reason = reason
         super().__init__(reason)
+
+
+class StopRequested(KeyboardInterrupt):
+    """A signal asked the command to stop, and it did so in order. Like Ctrl-C, it is no error and passes as none.
+
+    ``exit_code`` is 128 + the signal's number, as shells have it, and 0 for SIGUSR1, a scheduler's warning. ``saved``
+    says what was saved, where something was.
+    """
+
+    EXIT_CODES: ClassVar[dict[str, int]] = {"SIGTERM": 143, "SIGINT": 130, "SIGUSR1": 0}
+
+    def __init__(self, signal_name: str, saved: str = "") -> None:
+        self.signal_name = signal_name
+        self.saved = saved
+        self.exit_code = self.EXIT_CODES[signal_name]
+        super().__init__(signal_name)

@@ -1,9 +1,13 @@
 """Results in a few lines, for the terminal."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from headstart.comparison.words import compare_lines
 from headstart.results import (
     ClassifyResult,
+    CompareResult,
     DataCheckResult,
     EvaluateResult,
     Interval,
@@ -23,28 +27,10 @@ SHOWN = 10
 
 def summary_lines(result: object, out: Path | None) -> list[str]:
     """What a person wants to know when a command has ended; ``out`` is the directory it wrote."""
-    match result:
-        case PretrainResult():
-            lines = pretrain_lines(result)
-        case ClassifyResult():
-            lines = classify_lines(result)
-        case SegmentResult():
-            lines = segment_lines(result)
-        case PredictResult():
-            lines = predict_lines(result)
-        case EvaluateResult():
-            lines = evaluate_lines(result)
-        case StudyResult():
-            lines = study_lines(result)
-        case MiouResult():
-            lines = miou_lines(result)
-        case TsneResult():
-            lines = tsne_lines(result)
-        case DataCheckResult():
-            lines = data_check_lines(result)
-        case _:
-            return [f"Written: {result}"]
-    return lines + ([f"Written: {out}"] if out else [])
+    lines_of = LINES.get(type(result))
+    if lines_of is None:
+        return [f"Written: {result}"]
+    return lines_of(result) + ([f"Written: {out}"] if out else [])
 
 
 def pretrain_lines(result: PretrainResult) -> list[str]:
@@ -251,3 +237,17 @@ def share_lines(result: DataCheckResult) -> list[str]:
 def capped(lines: list[str]) -> list[str]:
     """The first ten lines, and how many more there are."""
     return [*lines[:SHOWN], f"  ... and {len(lines) - SHOWN} more (--json lists all)"] if len(lines) > SHOWN else lines
+
+
+LINES: dict[type, Callable[[Any], list[str]]] = {
+    PretrainResult: pretrain_lines,
+    ClassifyResult: classify_lines,
+    SegmentResult: segment_lines,
+    PredictResult: predict_lines,
+    EvaluateResult: evaluate_lines,
+    StudyResult: study_lines,
+    MiouResult: miou_lines,
+    TsneResult: tsne_lines,
+    DataCheckResult: data_check_lines,
+    CompareResult: compare_lines,
+}

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from headstart.configs.compare import CompareConfig
 from headstart.configs.data import DataCheckConfig
 from headstart.configs.inference import EvaluateConfig
 from headstart.configs.report import ReportConfig
 from headstart.configs.study import DemoConfig, StudyConfig
 from headstart.configs.tsne import TsneConfig
-from headstart.errors import RunError
-from headstart.results import DataCheckResult, EvaluateResult, MiouResult, StudyResult, TsneResult
+from headstart.errors import DataError, RunError
+from headstart.results import CompareResult, DataCheckResult, EvaluateResult, MiouResult, StudyResult, TsneResult
 
 
 def study(config: StudyConfig) -> StudyResult:
@@ -58,6 +59,14 @@ def data_check(config: DataCheckConfig) -> DataCheckResult:
         return check_source(config, watch)
 
 
+def refuse_doubts(config: DataCheckConfig, result: DataCheckResult) -> None:
+    """DataError where ``config.strict`` and the check found anything wrong."""
+    counts = {"file(s) that cannot be used": len(result.quarantined), "warning(s)": len(result.warnings)}
+    found = " and ".join(f"{number} {what}" for what, number in counts.items() if number)
+    if config.strict and found:
+        raise DataError(f"{config.data} has {found}, listed above. Mend them, or run without --strict.")
+
+
 def tsne(config: TsneConfig) -> TsneResult:
     """Lay out the features of a classification run's first and last epoch."""
     from headstart.analysis.tsne import tsne_run
@@ -70,3 +79,10 @@ def report(config: ReportConfig) -> Path:
     from headstart.reports.render import write_report
 
     return write_report(config.run, config.out)
+
+
+def compare(config: CompareConfig) -> CompareResult:
+    """Where two runs, or two studies, first differ. RunError where one of the directories holds none."""
+    from headstart.comparison.compare import compare_runs
+
+    return compare_runs(config.run_a, config.run_b)

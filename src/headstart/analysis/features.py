@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from headstart.data.imageset import ImageSet
 from headstart.data.loaders import ViewsDataset, plain_batches
+from headstart.data.reading import file_batches
 from headstart.data.views import View
+from headstart.files import written_beside
 
 BATCH = 64
 
@@ -49,7 +50,7 @@ def features_of_views(network: nn.Module, dataset: ViewsDataset, workers: int, f
     items = [(0, i) for i in range(len(dataset))]
     batches = [items[i : i + BATCH] for i in range(0, len(items), BATCH)]
     by_view: list[list[Tensor]] = [[] for _ in dataset.views]
-    for views, _, _ in DataLoader(dataset, batch_sampler=batches, num_workers=workers):
+    for views, _, _ in file_batches(dataset, batches, workers):
         for v, images in enumerate(views.unbind(1)):
             with fabric.autocast():
                 by_view[v].append(network(_prepared(images, fabric)).float().cpu())
@@ -64,7 +65,5 @@ def save_features(folder: Path, epoch: int, features: np.ndarray, labels: np.nda
     """Write ``train_epoch_NNNN.npz``: features float16 (n, d), labels and index int64 (n,)."""
     folder.mkdir(exist_ok=True)
     path = folder / f"train_epoch_{epoch:04d}.npz"
-    beside = path.with_name(path.name + ".part")
-    with beside.open("wb") as file:
+    with written_beside(path) as beside, beside.open("wb") as file:
         np.savez(file, features=features.astype(np.float16), labels=labels, index=np.arange(len(labels)))
-    beside.replace(path)

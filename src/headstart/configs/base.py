@@ -12,7 +12,12 @@ class Config(BaseModel):
     """A frozen, strict group of settings: an unknown key or a wrong type is an error, never ignored."""
 
     model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        populate_by_name=True,
+        allow_inf_nan=False,
     )
 
     def conflicts(self) -> list[str]:

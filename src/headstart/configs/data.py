@@ -18,6 +18,8 @@ class DataCheckConfig(Config):
     """Name of a palette (deepglobe, bluemarble) or a YAML file of one; none: the one that the source implies."""
     nearest_colour: bool = False
     """Read a mask colour outside the palette as the nearest one in it, instead of refusing it."""
+    strict: bool = False
+    """End with exit code 2 where a file cannot be used or there is a warning."""
     workers: int | Literal["auto"] = "auto"
     """Threads that decode."""
     out: FilePath | None = None

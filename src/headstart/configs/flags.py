@@ -5,9 +5,10 @@ A field is a flag: ``batch_size`` is ``--batch-size``, ``optim.lr`` is ``--optim
 """
 
 import difflib
+import re
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -17,6 +18,8 @@ from headstart.errors import ConfigError
 
 C = TypeVar("C", bound=Config)
 Words = dict[str, list[str]]
+ALTERNATIVE = re.compile(r"int|float|str|constrained-.*|literal\[.*")
+"""How pydantic calls one of several types that a setting may have."""
 
 
 def fields_of(config: type[Config], prefix: str = "") -> dict[str, FieldInfo]:
@@ -82,9 +85,10 @@ def tokenise(
 def place(free: list[str], words: Words, fields: Mapping[str, FieldInfo], positional: Sequence[str]) -> list[str]:
     """Give words without a flag to the positional fields; the last one takes the rest if it is a tuple."""
     for name in positional:
-        if free and name not in words:
-            many = is_tuple(fields[name])
-            words[name], free = (free, []) if many else (free[:1], free[1:])
+        flag = name.replace("_", "-")
+        if free and flag not in words:
+            many = is_tuple(fields[flag])
+            words[flag], free = (free, []) if many else (free[:1], free[1:])
     return [f"unexpected word {word!r}: every setting needs its flag" for word in free]
 
 
@@ -108,7 +112,7 @@ def explain(error: ValidationError) -> list[str]:
     """A line for each mistake that pydantic found, in the words of the command line."""
     lines: list[str] = []
     for mistake in error.errors(include_url=False):
-        flag = "--" + ".".join(str(part).replace("_", "-") for part in mistake["loc"] if isinstance(part, str))
+        flag = "--" + ".".join(part.replace("_", "-") for part in settings_in(mistake["loc"]))
         if mistake["type"] == "missing":
             lines.append(f"{flag} is required")
         elif mistake["type"] == "value_error":
@@ -116,6 +120,11 @@ def explain(error: ValidationError) -> list[str]:
         else:
             lines.append(f"{flag} {mistake['input']!r}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}")
     return list(dict.fromkeys(lines))
+
+
+def settings_in(loc: Sequence[int | str]) -> list[str]:
+    """The names of settings in the place of a mistake, without the alternatives of a type that pydantic tried."""
+    return [part for part in loc if isinstance(part, str) and not ALTERNATIVE.fullmatch(part)]
 
 
 def hidden_conflicts(config: type[Config], settings: dict[str, Any], error: ValidationError) -> list[str]:
@@ -159,6 +168,8 @@ def is_optional(field: FieldInfo) -> bool:
 def type_words(annotation: Any) -> str:
     """What a flag takes, in capitals or as the list of its choices."""
     origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_words(parts[0])
     if origin is Literal:
         return "|".join(map(str, parts))
     if origin in (Union, types.UnionType):

@@ -139,6 +139,21 @@ SEGMENT: Recipes = {
 }
 
 
+def batch_that_fits(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``batch_size`` auto means that of the recipe, split so that it fits into memory: ``accumulate`` auto.
+
+    ValueError where ``accumulate`` is given beside it.
+    """
+    if given.get("batch_size") != "auto":
+        return given
+    if given.get("accumulate", "auto") != "auto":
+        raise ValueError(
+            f"--batch-size auto chooses the parts itself: leave --accumulate {given['accumulate']} out, or give the "
+            "batch size as a number"
+        )
+    return {**{key: value for key, value in given.items() if key != "batch_size"}, "accumulate": "auto"}
+
+
 def with_recipe(given: Any, recipes: Recipes) -> Any:
     """``given`` settings over those of the recipe they name. A group given as a dict changes only the keys it has; one
     given as a config replaces the recipe's. ValueError for an unknown recipe.
@@ -149,6 +164,7 @@ def with_recipe(given: Any, recipes: Recipes) -> Any:
     if name not in recipes:
         raise ValueError(f"--recipe {name!r}: the recipes are {', '.join(recipes)}")
     settings = recipes[name]()
+    given = batch_that_fits(given)
     for key, value in given.items():
         base = settings.get(key)
         if isinstance(base, Config):

@@ -1,12 +1,14 @@
 """What every training has in common."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from headstart.configs.base import OutputConfig
 from headstart.configs.optimisation import OptimConfig, ScheduleConfig
 from headstart.configs.views import ViewsConfig
+
+Parts = Annotated[int, Field(ge=1)]
 
 HELD_OUT_PARTS = 5
 """Disjoint parts of the labelled training images, any one of which a training can be judged on."""
@@ -22,9 +24,11 @@ class RunConfig(OutputConfig):
     image_size: int = Field(default=128, ge=8)
     """Side in pixels of the square images the network sees."""
     batch_size: int = Field(default=64, ge=2)
-    """Images an optimiser step sees, over all devices and accumulated micro-batches."""
-    accumulate: int = Field(default=1, ge=1)
-    """Micro-batches that an optimiser step's batch is split into, to save memory."""
+    """Images an optimiser step sees, over all devices and accumulated micro-batches. auto: as many as the recipe says,
+    with --accumulate auto."""
+    accumulate: Parts | Literal["auto"] = 1
+    """Micro-batches that an optimiser step's batch is split into, to save memory; auto: as few as fit into it, found by
+    a measured trial before training."""
     epochs: int = Field(default=100, ge=1)
     """Passes over the training images."""
     budget_minutes: float | None = Field(default=None, gt=0)
@@ -37,6 +41,8 @@ class RunConfig(OutputConfig):
     """Accelerators (or processes, under torchrun) to use."""
     workers: int | Literal["auto"] = "auto"
     """Loader processes; the result does not depend on their number."""
+    file_seconds: float = Field(default=300.0, gt=0)
+    """Seconds that reading one file may take; after that training ends with an error that names it."""
     resume: bool = False
     """Go on exactly where the run in --out was interrupted."""
     overwrite: bool = False
@@ -54,7 +60,9 @@ class RunConfig(OutputConfig):
 
     def conflicts(self) -> list[str]:
         problems = super().conflicts()
-        if self.batch_size % self.accumulate:
+        if self.accumulate == "auto":
+            pass  # only parts that are possible are tried
+        elif self.batch_size % self.accumulate:
             problems.append(
                 f"--batch-size {self.batch_size} cannot be split into --accumulate {self.accumulate} equal parts"
             )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -54,7 +54,7 @@ class StudyConfig(OutputConfig):
     """Epochs of each training compared; None: the recipe's."""
     min_steps: int | None = Field(default=None, ge=0)
     """Fewest optimiser steps of each training compared, so that few labels get as fair a try; None: the recipe's."""
-    lr_grid: tuple[float, ...] = Field(default=(0.3, 1.0, 3.0), strict=False)
+    lr_grid: tuple[Annotated[float, Field(allow_inf_nan=True)], ...] = Field(default=(0.3, 1.0, 3.0), strict=False)
     """Learning rates to choose from for each setting and share of the labels, as multiples of the recipe's; one value:
     nothing is chosen. The choice is made on labelled training images that are held out, never on validation images."""
     tune_folds: int = Field(default=3, ge=1, le=HELD_OUT_PARTS)

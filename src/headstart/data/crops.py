@@ -20,12 +20,12 @@ from torchvision.transforms.v2 import functional as tv
 
 from headstart.configs.segment import CropsConfig
 from headstart.data.decode import Pixels
-from headstart.data.loaders import Item
 from headstart.data.masks import read_mask
 from headstart.data.pair_sheets import in_colours
 from headstart.data.pairs import PairSet
 from headstart.data.palettes import Palette
 from headstart.data.rasters import read_image
+from headstart.data.reading import Item
 from headstart.data.seeds import derive
 from headstart.data.sheets import pair_sheet
 from headstart.data.views import RGB, colour_jitter, drawn_by
@@ -148,6 +148,11 @@ class PairsDataset(Dataset[tuple[Tensor, Tensor, int]]):
     def __getitem__(self, item: Item) -> tuple[Tensor, Tensor, int]:
         crop, labels = self.view(*self._drawn(*item))
         return crop, labels, item[1]
+
+    def file_of(self, index: int) -> str:
+        """The image of crop ``index`` and its mask."""
+        at = index // self.per_image
+        return f"{self.pairs.images.path(at)} or its mask {self.pairs.masks.path(at)}"
 
     def pixels(self, item: Item) -> tuple[Tensor, Tensor]:
         """The same crop before normalising: uint8 (3, S, S) in [0, 255] and its mask uint8 (S, S)."""

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from headstart.data.folders import Found
+from headstart.data.folders import Found, shortened
+from headstart.data.imageset import is_file
 from headstart.errors import DataError
 
 FILENAME, LABEL = "filename", "label"
@@ -52,8 +53,19 @@ def has_columns(file: Path, *names: str) -> bool:
         return False
 
 
+def why_unread(file: Path) -> str:
+    """Why ``lists_images`` says no."""
+    try:
+        header = header_of(next(iter(csv_lines(file)), (1, []))[1])
+    except DataError as error:
+        return str(error)
+    return f"it has no column {FILENAME!r} (its first line has {', '.join(header)[:80] or 'nothing'})"
+
+
 def csv_lines(file: Path) -> list[tuple[int, list[str]]]:
-    """(line number, cells) of every line that is not blank."""
+    """(line number, cells) of every line that is not blank. DataError where the file cannot be read as CSV."""
+    if file.exists() and not file.is_file():
+        raise DataError(f"{file} is a folder, a pipe or a device, not a CSV file.")
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream)
@@ -71,6 +83,13 @@ def header_of(cells: list[str]) -> list[str]:
     return [cell.strip().lower() for cell in cells]
 
 
+def require_single(file: Path, header: list[str], *names: str) -> None:
+    """DataError where a column that is read is there more than once."""
+    for name in names:
+        if header.count(name) > 1:
+            raise DataError(f"{file} has {header.count(name)} columns {name!r}. Keep the one that is meant.")
+
+
 def _rows(file: Path) -> tuple[list[Row], bool]:
     lines = csv_lines(file)
     header = header_of(lines[0][1]) if lines else []
@@ -79,6 +98,7 @@ def _rows(file: Path) -> tuple[list[Row], bool]:
             f"{file} has no column {FILENAME!r}: its first line has {', '.join(header) or 'nothing'}. It needs a comma-"
             "separated header such as id,filename,label. To ignore the file, write folder:PATH or classes:PATH."
         )
+    require_single(file, header, FILENAME, LABEL)
     name_at, label_at = header.index(FILENAME), header.index(LABEL) if LABEL in header else None
     rows = []
     for line, cells in lines[1:]:
@@ -129,13 +149,13 @@ def folder_of(file: Path, names: Sequence[str], offered: Sequence[Path]) -> tupl
     """
     present = {}
     for folder in offered:
-        present[folder] = sum((folder / name).is_file() for name in names) if folder.is_dir() else 0
+        present[folder] = sum(is_file(folder / name) for name in names) if folder.is_dir() else 0
         if present[folder] == len(names):
             break
     root = max(present, key=lambda folder: present[folder])
     if not present[root]:
         raise DataError(
-            f"None of the {len(names)} files that {file} lists exists (such as {names[0]}). "
+            f"None of the {len(names)} files that {file} lists exists (such as {shortened(names[0])}). "
             f"Looked in {', '.join(map(str, offered))}. Put the images into one of these folders."
         )
     return root, len(names) - present[root]

@@ -18,6 +18,7 @@ How each kind of pixel becomes 8-bit RGB:
 
 import csv
 import logging
+import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,8 +28,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from headstart.data.imageset import ImageSet
-from headstart.data.rasters import TIFF_SUFFIXES, has_further_bands, read_bands
-from headstart.errors import DataError, HeadstartError
+from headstart.data.rasters import TIFF_SUFFIXES, begins_like_tiff, has_further_bands, read_bands
+from headstart.errors import DataError, HeadstartError, MachineError
+from headstart.files import refused_read, written_beside
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 MAX_PIXELS = 178_956_970
 """Larger images are taken for decompression bombs: Pillow's own limit, kept even where a program has lifted that."""
 ORIENTATION_TAG = 0x0112
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet take a cell for a formula (OWASP, CSV injection)."""
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -68,9 +72,11 @@ def decode(path: Path) -> Pixels:
     """The image in ``path`` as (H, W, 3) uint8 RGB in [0, 255], upright, C-contiguous and writable.
 
     The rules for other kinds of pixels are at the top of this module. Raises DecodeError for anything that prevents it:
-    a missing, truncated, damaged or foreign file, an implausible size, values out of range.
+    a missing, truncated, damaged or foreign file, an implausible size, values out of range. MachineError when not the
+    file is to blame, but its disk, a network share or the memory.
     """
     try:
+        refuse_special(path)
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DecodeError(path, f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}")
@@ -84,7 +90,21 @@ def decode(path: Path) -> Pixels:
     except UnidentifiedImageError as error:
         return _by_rasterio(path, error)
     except Exception as error:  # Pillow's readers raise a dozen unrelated kinds on damaged files
-        raise DecodeError(path, reason_of(error)) from error
+        raise failure(path, error) from error
+
+
+def failure(path: Path, error: Exception) -> HeadstartError:
+    """Why ``path`` cannot be read, from what its reader raised: DecodeError where the file is to blame, MachineError
+    where its disk or the machine is. A sound image must not be left out because a network share was away.
+    """
+    return refused_read(error, path) or DecodeError(path, reason_of(error))
+
+
+def refuse_special(path: Path) -> None:
+    """DecodeError for a pipe, a socket or a device: opening one can wait forever."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise DecodeError(path, "not a file, but a pipe, a socket or a device")
 
 
 def _by_rasterio(path: Path, refusal: UnidentifiedImageError) -> Pixels:
@@ -94,15 +114,12 @@ def _by_rasterio(path: Path, refusal: UnidentifiedImageError) -> Pixels:
     try:
         return read_bands(path, MAX_PIXELS)
     except Exception as error:  # as above, of GDAL's drivers
-        raise DecodeError(path, reason_of(error)) from error
+        raise failure(path, error) from error
 
 
 def is_tiff(path: Path) -> bool:
     """Whether the file is called and begins like a TIFF."""
-    if path.suffix.lower() not in TIFF_SUFFIXES:
-        return False
-    with path.open("rb") as stream:
-        return stream.read(2) in (b"II", b"MM")
+    return path.suffix.lower() in TIFF_SUFFIXES and begins_like_tiff(path)
 
 
 def reason_of(error: Exception) -> str:
@@ -119,6 +136,8 @@ def reason_of(error: Exception) -> str:
         return "not an image in a known format"
     if isinstance(error, Image.DecompressionBombError):
         return f"more than {MAX_PIXELS} pixels (a decompression bomb?)"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     words = " ".join(str(error).split()) or "damaged"
     return f"{type(error).__name__}: {words}"[:200]
 
@@ -190,6 +209,8 @@ def check_images(
                 reasons[images.names[i]] = reason
             if progress is not None:
                 progress(i + 1, len(images))
+    if reasons and not images.root.is_dir():
+        raise MachineError(f"{images.root} went away while its images were checked. Bring its disk or share back.")
     quarantine(quarantine_file, images, reasons)
     if not reasons:
         return images
@@ -216,17 +237,24 @@ def quarantine(file: Path, images: ImageSet, reasons: dict[str, str]) -> None:
 
     CSV with the columns path and reason, whole or not at all; without a line to write there is no file.
     """
-    ours = {str(images.root / name) for name in images.names}
+    ours = {_cell(images.root / name) for name in images.names}
     rows = [row for row in read_quarantine(file) if row[0] not in ours]
-    rows += [(str(images.root / name), reason) for name, reason in reasons.items()]
+    rows += [(_cell(images.root / name), reason) for name, reason in reasons.items()]
     if not rows:
         file.unlink(missing_ok=True)
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(file.name + ".part")
-    with beside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+    with (
+        written_beside(file) as beside,
+        beside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
+    ):
         csv.writer(stream).writerows([("path", "reason"), *rows])
-    beside.replace(file)
+
+
+def _cell(path: Path) -> str:
+    """A path as a table holds it: one that a spreadsheet would take for a formula begins with ``./``."""
+    text = str(path)
+    return f"./{text}" if text.startswith(FORMULA_SIGNS) else text
 
 
 def read_quarantine(file: Path) -> list[tuple[str, str]]:

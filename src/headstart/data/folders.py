@@ -1,13 +1,17 @@
 """Folders of images: which files count, in what order, and when sub-folders are classes."""
 
+import errno
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from headstart.errors import DataError
+from headstart.results import printable
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +21,13 @@ TRAIN_NAMES = ("train", "training")
 VAL_NAMES = ("val", "validation", "valid", "test")
 """What folders and CSV files of the two sides may be called, in any capitals; the first that is there is taken."""
 PROVENANCE_FILE = "PROVENANCE.md"
+
+OTHER_SUFFIXES = (".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".dng", ".cr2", ".nef", ".arw")
+"""Endings of pictures that are not read; a source's description counts them, so that none is dropped unseen."""
+
+NOT_THERE = {errno.ENOENT, errno.ENOTDIR}
+UNUSABLE = {errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG}
+"""What the system says of a path that is not there, and of one that cannot be followed."""
 
 NaturalKey = tuple[tuple[tuple[int | str, ...], ...], str]
 
@@ -68,9 +79,52 @@ def find_images(root: Path) -> tuple[str, ...]:
     return tuple(sorted(names, key=natural_key))
 
 
+def source_path(text: str, remedy: str) -> Path:
+    """The folder or CSV that a source names, there and readable. DataError, with ``remedy``, for anything else."""
+    if not text.strip():
+        raise DataError(f"No path is given. {remedy}")
+    try:
+        path = Path(text).expanduser()
+        if path.is_dir():
+            os.scandir(path).close()
+        elif not path.exists():
+            raise DataError(f"There is no {path}. {remedy}")
+        elif not path.is_file() or path.suffix.lower() != ".csv":
+            raise DataError(f"{path} is a file, but not a CSV. {remedy}")
+    except RuntimeError as error:  # of ~user
+        raise DataError(f"{text}: {error} {remedy}") from None
+    except OSError as error:
+        if error.errno not in NOT_THERE | UNUSABLE:
+            raise
+        raise DataError(f"{shortened(text)} cannot be read: {error.strerror}. {remedy}") from None
+    return path
+
+
+def shortened(text: str) -> str:
+    """A path for a message; of a very long one the two ends."""
+    return text if len(text) <= 200 else f"{text[:90]} ... {text[-90:]}"
+
+
+def unread_words(root: Path) -> list[str]:
+    """What below ``root`` is not read: pictures of other formats, by their endings, and folders without permission."""
+    closed: list[str] = []
+    endings = Counter(
+        PurePosixPath(name).suffix.lower()
+        for _, _, files in os.walk(root, onerror=lambda error: closed.append(f"{error.filename} ({error.strerror})"))
+        for name in files
+        if name.lower().endswith(OTHER_SUFFIXES) and not name.startswith(".")
+    )
+    counts = ", ".join(f"{number} {ending}" for ending, number in sorted(endings.items()))
+    told = [f"not read in {root}, being of other formats: {counts} (convert them to PNG or JPEG)"] * bool(counts)
+    return told + [f"{len(closed)} folder(s) cannot be read: {', '.join(closed[:3])}"] * bool(closed)
+
+
 def entry(folder: Path, name: str) -> Path | None:
     """What is called ``name`` (in lower case) in ``folder``, whatever its capitals."""
-    return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name), None)
+    try:
+        return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name), None)
+    except PermissionError:  # which find_images tells
+        return None
 
 
 def provenance_in(folder: Path) -> str:
@@ -80,7 +134,13 @@ def provenance_in(folder: Path) -> str:
 
 
 def _warn(error: OSError) -> None:
-    logger.warning("%s is left out: %s.", error.filename, error.strerror)
+    _warn_once(str(error.filename), str(error.strerror))
+
+
+@lru_cache
+def _warn_once(name: str, reason: str) -> None:
+    """A source is walked several times while it is detected; one warning is enough."""
+    logger.warning("%s is left out: %s.", name, reason)
 
 
 def require_images(root: Path) -> tuple[str, ...]:
@@ -126,7 +186,7 @@ def read_class_folders(root: Path) -> Found:
             f"{root} cannot be read as class folders: {len(loose)} image(s) lie in none (such as {loose[0]}). "
             f"Move each into the folder of its class, or write folder:{root} to read all images without labels."
         )
-    labels = tuple(name.split("/", 1)[0] for name in names)
+    labels = tuple(printable(name.split("/", 1)[0]) for name in names)
     if len(set(labels)) < 2:
         raise DataError(
             f"{root} cannot be read as class folders: only {labels[0]} holds images, and at least two classes are "

@@ -43,6 +43,14 @@ class ImageSet:
         return replace(self, labels=None)
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file; a name that is too long for the system, or in a closed folder, is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def class_counts(images: ImageSet | None, classes: Sequence[str]) -> list[int]:
     """Images of each class; nothing where there are no images or no labels."""
     if images is None or images.labels is None:
@@ -57,7 +65,7 @@ def fingerprint(sets: Sequence[ImageSet], classes: Sequence[str]) -> str:
         digest.update(b"set\n")
         for i, name in enumerate(images.names):
             file = images.path(i)
-            size = file.stat().st_size if file.is_file() else -1
+            size = file.stat().st_size if is_file(file) else -1
             label = "" if images.labels is None else classes[images.labels[i]]
             digest.update(f"{name}\0{size}\0{label}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()

@@ -8,19 +8,18 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from headstart.data.decode import decode
 from headstart.data.imageset import ImageSet
+from headstart.data.reading import PATIENCE_SECONDS, Item, Items, WatchedBatches, file_batches
 from headstart.data.seeds import derive
 from headstart.data.views import View
-
-Item = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,10 @@ class MicroBatches:
     """Batch sampler: from ``start_step`` on, the (epoch, index) items of this process's micro-batches, in order."""
 
     def __init__(
-        self, batching: Batching, seed: int, steps: range, accumulate: int = 1, rank: int = 0, world: int = 1
+        self, batching: Batching, seed: int, steps: range, accumulate: int | None = None, rank: int = 0, world: int = 1
     ) -> None:
         self.batching, self.seed, self.steps = batching, seed, steps
-        self.accumulate, self.rank, self.world = accumulate, rank, world
+        self.accumulate, self.rank, self.world = accumulate or batching.parts // world, rank, world
 
     def __len__(self) -> int:
         return len(self.steps) * self.accumulate
@@ -93,6 +92,10 @@ class ViewsDataset(Dataset[tuple[Tensor, int, int]]):
         label = -1 if self.images.labels is None else self.images.labels[index]
         return torch.stack(views), label, index
 
+    def file_of(self, index: int) -> str:
+        """The file of image ``index``."""
+        return str(self.images.path(index))
+
 
 def read_chw(images: ImageSet, index: int) -> Tensor:
     """One image as uint8 (3, H, W) in [0, 255]."""
@@ -110,22 +113,18 @@ def worker_count(workers: int | Literal["auto"]) -> int:
     return min(8, cores if torch.cuda.is_available() else cores // 4)
 
 
-def training_loader(dataset: Dataset[Any], batches: MicroBatches, workers: int) -> DataLoader[Any]:
+def training_loader(
+    dataset: Items, batches: MicroBatches, workers: int, patience: float = PATIENCE_SECONDS
+) -> WatchedBatches:
     """Loader over an explicit list of micro-batches. A batch is what the dataset's items are, stacked: [views
     (B, V, 3, S, S), labels (B,), indices (B,)] of a ViewsDataset, [crops (B, 3, S, S), masks (B, S, S), indices (B,)]
-    of a PairsDataset.
+    of a PairsDataset. Errors are those of ``file_batches``.
     """
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        pin_memory=torch.cuda.is_available(),
-    )
+    return file_batches(dataset, batches, workers, patience, ahead=4)
 
 
-def plain_batches(images: ImageSet, view: View, batch_size: int, workers: int = 0) -> DataLoader[Any]:
+def plain_batches(images: ImageSet, view: View, batch_size: int, workers: int = 0) -> WatchedBatches:
     """All images once, in order, in the plain view; batches as in ``training_loader`` with V = 1."""
     items = [(0, i) for i in range(len(images))]
     batches = [items[i : i + batch_size] for i in range(0, len(items), batch_size)]
-    return DataLoader(ViewsDataset(images, [view], 0), batch_sampler=batches, num_workers=workers)
+    return file_batches(ViewsDataset(images, [view], 0), batches, workers)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from headstart.data.decode import FORMATS, MAX_PIXELS, DecodeError, is_tiff, reason_of, upright
+from headstart.data.decode import FORMATS, MAX_PIXELS, DecodeError, failure, is_tiff, reason_of, refuse_special, upright
 from headstart.data.palettes import Palette
 from headstart.data.rasters import has_further_bands, read_bands, read_stored
 from headstart.errors import DataError
@@ -41,6 +41,7 @@ def read_mask(path: Path, palette: Palette, nearest: bool = False) -> np.ndarray
 def read_labels(path: Path) -> np.ndarray:
     """What a mask file holds: colours (H, W, 3) uint8, or values (H, W) of an integer type. DecodeError."""
     try:
+        refuse_special(path)
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DecodeError(path, f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}")
@@ -56,7 +57,7 @@ def read_labels(path: Path) -> np.ndarray:
             raise DecodeError(path, reason_of(error)) from error
         return _by_rasterio(path)
     except Exception as error:  # Pillow's readers raise a dozen unrelated kinds on damaged files
-        raise DecodeError(path, reason_of(error)) from error
+        raise failure(path, error) from error
 
 
 def is_values(labels: np.ndarray) -> bool:
@@ -69,7 +70,7 @@ def _by_rasterio(path: Path) -> np.ndarray:
         labels = read_stored(path, MAX_PIXELS)
         return _whole(labels) if is_values(labels) else labels
     except Exception as error:  # GDAL's drivers raise as many kinds as Pillow's
-        raise DecodeError(path, reason_of(error)) from error
+        raise failure(path, error) from error
 
 
 def _spread(image: Image.Image) -> int:

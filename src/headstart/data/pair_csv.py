@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from headstart.data.csv_source import csv_lines, folder_of, has_columns, header_of, relative_name
+from headstart.data.csv_source import csv_lines, folder_of, has_columns, header_of, relative_name, require_single
+from headstart.data.imageset import is_file
 from headstart.data.pair_folders import FoundPairs
 from headstart.errors import DataError
 
@@ -33,9 +34,9 @@ def read_pair_csv(file: Path) -> FoundPairs:
     for image, mask in rows:
         if not mask:
             unpaired[str(image_root / image)] = f"{file.name} gives no mask for it"
-        elif not (image_root / image).is_file():
+        elif not is_file(image_root / image):
             unpaired[str(image_root / image)] = f"{file.name} lists it, and there is no such file"
-        elif not (mask_root / mask).is_file():
+        elif not is_file(mask_root / mask):
             unpaired[str(image_root / image)] = f"no mask: there is no {mask_root / mask}, which {file.name} lists"
         else:
             paired.append((image, mask))
@@ -44,7 +45,7 @@ def read_pair_csv(file: Path) -> FoundPairs:
         mask_root=mask_root,
         images=tuple(image for image, _ in paired),
         masks=tuple(mask for _, mask in paired),
-        every_image=tuple(image for image, _ in rows if (image_root / image).is_file()),
+        every_image=tuple(image for image, _ in rows if is_file(image_root / image)),
         unpaired=unpaired,
         kind="csv of pairs",
         words=f"the pairs {file} lists",
@@ -60,6 +61,7 @@ def _rows(file: Path) -> list[tuple[str, str]]:
             f"{file} does not list pairs: it needs the columns {IMAGE} and {MASK}, and its first line has "
             f"{', '.join(header) or 'nothing'}."
         )
+    require_single(file, header, IMAGE, MASK)
     at_image, at_mask = header.index(IMAGE), header.index(MASK)
     masks: dict[str, str] = {}
     for line, cells in lines[1:]:

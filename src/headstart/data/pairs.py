@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal, SupportsIndex
 
 from headstart.data import bluemarble
-from headstart.data.folders import TRAIN_NAMES, VAL_NAMES, entry, find_images, provenance_in
+from headstart.data.folders import TRAIN_NAMES, VAL_NAMES, entry, find_images, provenance_in, source_path
 from headstart.data.imageset import ImageSet
 from headstart.data.pair_csv import lists_pairs, read_pair_csv
 from headstart.data.pair_folders import FoundPairs, FoundSides, find_pairs
@@ -87,11 +87,7 @@ def open_pairs(spec: str) -> PairSource:
         return _open_demo(spec, rest)
     if prefix in ("folder", "classes") and rest:
         raise DataError(f"{spec} reads images without masks; for pairs give the path alone. {LAYOUTS}")
-    path = _path(spec)
-    if not path.exists():
-        raise DataError(f"There is no {path}. {LAYOUTS}")
-    if path.is_file() and path.suffix.lower() != ".csv":
-        raise DataError(f"{path} is a file, but not a CSV. {LAYOUTS}")
+    path = source_path(spec.removeprefix("csv:"), LAYOUTS)
     if path.is_dir() and prefix == "csv":
         raise DataError(f"{spec}: {path} is a folder, not a CSV. {LAYOUTS}")
     sides = _detect(path, alone=prefix == "csv")
@@ -107,10 +103,13 @@ def has_pairs(spec: str) -> bool:
         return rest.partition(":")[0] in ("bluemarble", "landcover")
     if prefix in ("folder", "classes"):
         return False
-    path = _path(spec)
+    try:
+        path = source_path(spec.removeprefix("csv:"), LAYOUTS)
+    except DataError:
+        return False
     if path.is_dir():
         return _listed(path) is not None or find_pairs(path) is not None
-    return path.is_file() and path.suffix.lower() == ".csv" and lists_pairs(path)
+    return lists_pairs(path)
 
 
 def pair_split(source: PairSource, seed: int = 0, val_fraction: float = 0.2) -> tuple[PairSet, PairSet, str]:
@@ -128,10 +127,6 @@ def pair_split(source: PairSource, seed: int = 0, val_fraction: float = 0.2) -> 
     held_out = min(max(1, round(val_fraction * n)), n - 1)
     words = f"{val_fraction:.0%} of the pairs held out for validation at random (seed {seed}); {LEAK_WORDS}"
     return source.train.subset(sorted(order[held_out:])), source.train.subset(sorted(order[:held_out])), words
-
-
-def _path(spec: str) -> Path:
-    return Path(spec.removeprefix("csv:")).expanduser()
 
 
 def _open_demo(spec: str, rest: str) -> PairSource:

@@ -12,6 +12,7 @@ count from 0 in their order. ``aliases`` are further colours, or numbers, that m
 """
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -139,9 +140,17 @@ def _title(given: object, i: int) -> str:
     return f"class {name!r}" if isinstance(name, str) and name else f"class {i + 1} of the list"
 
 
+def _brief(given: object) -> str:
+    """A wrong value as it is told: a kilobyte of YAML can stand for more text than fits into memory."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother = 2, 80, 80
+    return short.repr(given)
+
+
 def _explain(error: ValidationError) -> list[str]:
     lines = []
     for mistake in error.errors(include_url=False):
+        given = _brief(mistake["input"])
         field = " ".join(str(part) if isinstance(part, str) else f"no. {part + 1}" for part in mistake["loc"])
         match mistake["type"]:
             case "missing":
@@ -151,13 +160,13 @@ def _explain(error: ValidationError) -> list[str]:
                 close = difflib.get_close_matches(field, known, n=1)
                 lines.append(f"{field} is not known" + (f"; did you mean {close[0]}?" if close else ""))
             case "value_error":
-                lines.append(f"{field} {mistake['input']!r} {mistake['ctx']['error']}")
+                lines.append(f"{field} {given} {mistake['ctx']['error']}")
             case "string_type":
-                lines.append(f"{field} {mistake['input']!r} is not text; put it in quotes")
+                lines.append(f"{field} {given} is not text; put it in quotes")
             case "model_type":
-                lines.append(f"{mistake['input']!r} is not a class; it needs a name and a colour")
+                lines.append(f"{given} is not a class; it needs a name and a colour")
             case _:
-                lines.append(f"{field} {mistake['input']!r}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}")
+                lines.append(f"{field} {given}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}")
     return lines
 
 

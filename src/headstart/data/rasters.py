@@ -47,12 +47,31 @@ def read_stored(path: Path, max_pixels: int) -> np.ndarray:
     return read_bands(path, max_pixels)
 
 
-def _opened(path: Path, max_pixels: int) -> Any:
+def open_geotiff(path: Path) -> Any:
+    """rasterio's dataset of a GeoTIFF, and of nothing that merely has its name.
+
+    GDAL tells formats by content, and some of them (VRT, WMS) are lists of other files and addresses, which it would
+    then read; it would also take one for a mask where it lies beside as NAME.msk. DataError for such a mask, OSError
+    (of rasterio) for such a file, MissingExtraError without rasterio.
+    """
     try:
         import rasterio
     except ImportError as error:
         raise MissingExtraError("rasterio", "geo") from error
-    raster = rasterio.open(path, driver="GTiff")
+    mask = path.with_name(path.name + ".msk")
+    if mask.is_file() and not begins_like_tiff(mask):
+        raise DataError(f"{mask} is not a TIFF, and would be read as the mask of the raster beside it; take it away")
+    return rasterio.open(path, driver="GTiff")
+
+
+def begins_like_tiff(path: Path) -> bool:
+    """Whether a file's first two bytes are those of a TIFF."""
+    with path.open("rb") as stream:
+        return stream.read(2) in (b"II", b"MM")
+
+
+def _opened(path: Path, max_pixels: int) -> Any:
+    raster = open_geotiff(path)
     if raster.width * raster.height > max_pixels:
         raster.close()
         raise DataError(f"{raster.width} x {raster.height} pixels are more than {max_pixels}; cut it into tiles")

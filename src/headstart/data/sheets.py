@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from headstart.data.decode import DecodeError, decode
 from headstart.data.imageset import ImageSet
 from headstart.data.splits import shuffled
+from headstart.files import written_beside
 
 MAX_BYTES = 600_000
 MAX_CLASSES = 100
@@ -127,9 +128,8 @@ def _save_small(path: Path, render: Callable[[int], Image.Image]) -> None:
     else:
         data = _png(render(CELL_SIZES[-1]).quantize(256))
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_bytes(data)
-    beside.replace(path)
+    with written_beside(path) as beside:
+        beside.write_bytes(data)
 
 
 def _png(image: Image.Image) -> bytes:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from headstart.data import bluemarble
-from headstart.data.csv_source import lists_images, read_csv
+from headstart.data.csv_source import lists_images, read_csv, why_unread
 from headstart.data.folders import (
     TRAIN_NAMES,
     VAL_NAMES,
@@ -30,6 +30,8 @@ from headstart.data.folders import (
     read_class_folders,
     read_folder,
     read_unlabelled,
+    source_path,
+    unread_words,
 )
 from headstart.data.imageset import ImageSet, class_counts, fingerprint
 from headstart.data.pair_csv import lists_pairs
@@ -46,6 +48,9 @@ REMEDY = (
     "A source is a folder of images, a folder of class folders, a CSV (id,filename,label) beside its image folder, "
     "a folder with a train/val pair of any of these, a source of image/mask pairs, or demo:bluemarble."
 )
+
+
+SHOWN_TABLES = 3
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,7 @@ def open_source(spec: str) -> Source:
     if prefix == "demo":
         return _open_demo(spec, rest)
     forced = prefix in READERS and bool(rest)
-    path = Path(rest if forced else spec).expanduser()
-    if not path.exists():
-        raise DataError(f"There is no {path}. {REMEDY}")
-    if path.is_file() and path.suffix.lower() != ".csv":
-        raise DataError(f"{path} is a file, but not a CSV. {REMEDY}")
+    path = source_path(rest if forced else spec, REMEDY)
     if forced and (prefix == "csv") != path.is_file():
         raise DataError(f"{prefix}:{rest}: {path} is a {'file' if path.is_file() else 'folder'}. {REMEDY}")
     if _reads_as_pairs(path, prefix if forced else ""):
@@ -152,7 +153,15 @@ def _detect(folder: Path) -> Pair:
             f"{folder} has several CSV files that list images: {', '.join(file.name for file in lists)}. "
             f"Name one of them ({lists[0]}), or write folder:{folder} to read all images without labels."
         )
-    return (read_csv(lists[0]) if lists else read_folder(folder)), None
+    return (read_csv(lists[0]) if lists else _noting_tables(read_folder(folder), folder)), None
+
+
+def _noting_tables(found: Found, folder: Path) -> Found:
+    """``found``, whose words also say which CSV files in ``folder`` are not read, and why."""
+    tables = sorted(folder.glob("*.csv"))
+    told = [f"{file.name} is not used: {why_unread(file).rstrip('.')}" for file in tables[:SHOWN_TABLES]]
+    told += [f"nor are {len(tables) - SHOWN_TABLES} more CSV files"] * (len(tables) > SHOWN_TABLES)
+    return replace(found, words="; ".join([found.words, *told]))
 
 
 def _detect_csv(file: Path) -> Pair:
@@ -202,6 +211,7 @@ def _source(spec: str, folder: Path, train: Found, val: Found | None) -> Source:
     if val and val.labels is None and train.labels is not None:
         notes.append(f"{val.words}: no labels, so they are not used")
         val = None
+    notes += _not_used([found for found in (train, val) if found])
     classes = class_order(train.labels or ())
     train_set = _image_set(train, classes)
     val_set = _val_set(val, classes, train.labels is not None) if val else None
@@ -218,6 +228,18 @@ def _source(spec: str, folder: Path, train: Found, val: Found | None) -> Source:
         provenance=provenance_in(folder),
         split="train and validation images as the source gives them" if val_set else "",
     )
+
+
+def _not_used(sides: list[Found]) -> list[str]:
+    """What lies beside the images and is not read: images that a CSV does not list, pictures of other formats."""
+    notes = []
+    listed = {side.root / name for side in sides for name in side.names}
+    for root in dict.fromkeys(side.root for side in sides):
+        others = [name for name in find_images(root) if root / name not in listed]
+        if others:
+            notes.append(f"{len(others)} image(s) in {root} are not listed, so they are not used (such as {others[0]})")
+        notes += unread_words(root)
+    return notes
 
 
 def _kind(found: Found) -> Kind:

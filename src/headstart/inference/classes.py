@@ -53,7 +53,10 @@ def predict_classes(config: PredictConfig, inputs: Sequence[Input]) -> Outcome:
     config.out.mkdir(parents=True, exist_ok=True)
     write_config(config.out, config, "predict", predicted=key)
     beside = target.with_name(target.name + ".part")
-    with inference_context(network, config.precision), beside.open("w", encoding="utf-8", newline="") as stream:
+    with (
+        inference_context(network, config.precision),
+        beside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
+    ):
         lines = csv.writer(stream)
         lines.writerow(["path", "class", *(f"p({name})" for name in facts["classes"])])
         for path, shares in shares_of(network, inputs, view, outcome):

@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from headstart.data.rasters import open_geotiff
 from headstart.errors import MissingExtraError
 
 
@@ -17,7 +18,7 @@ def geo(module: str) -> Any:
 
 
 def open_raster(path: Path, mode: str = "r", **profile: Any) -> Any:
-    """rasterio's dataset; a raster that lies nowhere on Earth is no reason for a warning."""
+    """rasterio's dataset of a GeoTIFF; a raster that lies nowhere on Earth is no reason for a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", geo("rasterio.errors").NotGeoreferencedWarning)
-        return geo("rasterio").open(path, mode, **profile)
+        return open_geotiff(path) if mode == "r" else geo("rasterio").open(path, mode, **profile)

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-import os
 import shutil
 import zlib
 from pathlib import Path
 
 import numpy as np
+
+from headstart.files import written_beside
 
 KEY_FILE = "key.json"
 COMPRESSION = 1
@@ -47,12 +48,8 @@ class Parts:
         return self.folder / f"{name}.z"
 
     def _write(self, path: Path, content: bytes) -> None:
-        beside = path.with_name(path.name + ".part")
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        with written_beside(path, durable=True) as beside:
+            beside.write_bytes(content)
 
 
 def key_of(**facts: object) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from headstart.files import written_beside
 from headstart.inference.geo import open_raster
 from headstart.inference.raster_output import Labels, packed
 from headstart.inference.tiles import Pixels, Predictor, Strip, batches_of_equal, predict_strips, predict_whole
@@ -54,9 +55,8 @@ def read_ahead(read: Callable[[A], B], items: Iterable[A], depth: int) -> Iterat
 def save_picture(pixels: np.ndarray, path: Path) -> None:
     """Write (H, W, 3) uint8 as an RGB PNG, whole or not at all; its folder is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    Image.fromarray(pixels).save(beside, format="PNG")
-    beside.replace(path)
+    with written_beside(path) as beside:
+        Image.fromarray(pixels).save(beside, format="PNG")
 
 
 def save_percentages(labels: Labels, layers: np.ndarray, path: Path) -> None:

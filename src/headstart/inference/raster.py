@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from headstart.data.decode import DecodeError
+from headstart.errors import DataError
 from headstart.inference.geo import geo, open_raster
 from headstart.inference.grid import Grid
 from headstart.inference.parts import Parts, file_facts, key_of
@@ -97,7 +98,7 @@ def is_raster(path: Path) -> bool:
             placed = raster.crs is not None or not raster.transform.is_identity or bool(raster.gcps[0])
             rgb = raster.count >= 3 and set(raster.dtypes[:3]) == {"uint8"}
             return placed or raster.nodata is not None or rgb
-    except OSError as error:
+    except (OSError, DataError) as error:
         raise DecodeError(path, one_line(error)) from error
 
 
@@ -108,7 +109,7 @@ def open_rgb(path: Path) -> Any:
     """
     try:
         raster = open_raster(path)
-    except OSError as error:
+    except (OSError, DataError) as error:
         raise DecodeError(path, one_line(error)) from error
     kinds = sorted(set(raster.dtypes[:3]))
     if raster.count < 3 or kinds != ["uint8"]:

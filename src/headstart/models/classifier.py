@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from headstart.errors import ConfigError, WeightsError
+from headstart.files import written_beside
 from headstart.models.backbones import Backbone, build_backbone, channel_statistics
 from headstart.models.exports import read_export
 from headstart.models.weight_files import read_state
@@ -69,9 +70,8 @@ def feature_statistics(features: Tensor, scaled: bool) -> tuple[Tensor, Tensor]:
 def save_head(module: Classifier | FeatureClassifier, folder: Path) -> None:
     """Write what stands behind the backbone to ``head.safetensors``: weight, bias, and scaling where there is one."""
     state = {key.removeprefix("head."): value for key, value in module.state_dict().items() if "backbone." not in key}
-    beside = folder / f"{HEAD_FILE}.part"
-    save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, beside)
-    beside.replace(folder / HEAD_FILE)
+    with written_beside(folder / HEAD_FILE) as beside:
+        save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, beside)
 
 
 def read_head(folder: Path) -> FeatureClassifier:

@@ -22,12 +22,13 @@ from headstart.models.backbones import (
     timm_cfg,
     unmeasured_backbone,
 )
+from headstart.models.downloads import check_hub_files, download
 from headstart.models.encoder_decoder import built_side
 from headstart.models.encoders import backbone_of, encoder_for, matches_by_order, modern_name, timm_encoder
 from headstart.models.exports import BACKBONE
 from headstart.models.fcn32s import Fcn32s, Fcn32sSeed
 from headstart.models.weight_files import read_state
-from headstart.models.weights import MIN_SHARE, download, load_into, load_start, too_little
+from headstart.models.weights import MIN_SHARE, load_into, load_start, too_little
 from headstart.results import WeightsReport
 
 _log = logging.getLogger(__name__)
@@ -211,6 +212,7 @@ def _fill_alone(network: nn.Module, encoder: str, start: Start, allow_partial: b
         encoder,
         f"https://huggingface.co/{settings[tag]['repo_id']}",
     )
+    check_hub_files(settings[tag]["repo_id"])
     source = f"supervised (segmentation_models_pytorch {encoder}.{tag})"
     report = load_into(own, donor.state_dict(), source, allow_partial)
     return Filled(report, channel_statistics(facts["mean"]), channel_statistics(facts["std"]))

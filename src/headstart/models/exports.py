@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from headstart.errors import WeightsError
+from headstart.files import written_beside
 from headstart.models.backbones import Backbone
 from headstart.models.weight_files import read_state
 
@@ -56,13 +56,12 @@ def write_described(folder: Path, what: str, state: Mapping[str, Tensor], facts:
         key: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for key, tensor in state.items()
     }
-    part, facts_part = folder / f"{what}.safetensors.part", folder / f"{what}.json.part"
-    safetensors.torch.save_file(tensors, part, metadata={"format": "pt"})
-    facts_part.write_text(json.dumps({**facts, "sha256": _sha256(part)}, indent=2) + "\n", encoding="utf-8")
-    for written in (part, facts_part):
-        with written.open("rb+") as file:
-            os.fsync(file.fileno())
-        written.replace(written.with_suffix(""))
+    with (
+        written_beside(folder / f"{what}.json", durable=True) as facts_part,
+        written_beside(folder / f"{what}.safetensors", durable=True) as part,
+    ):
+        safetensors.torch.save_file(tensors, part, metadata={"format": "pt"})
+        facts_part.write_text(json.dumps({**facts, "sha256": file_sha256(part)}, indent=2) + "\n", encoding="utf-8")
 
 
 def read_described(folder: Path, what: str, writer: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -75,13 +74,13 @@ def read_described(folder: Path, what: str, writer: str) -> tuple[dict[str, Tens
     try:
         facts = json.loads((folder / facts_file).read_text(encoding="utf-8"))
         expected, _ = facts["sha256"], facts[what]
-        actual = _sha256(folder / weights_file)
+        actual = file_sha256(folder / weights_file)
     except OSError as error:
         raise WeightsError(
             f"{folder} is not an export ({Path(str(error.filename)).name}: {error.strerror}); "
             f"it must hold {weights_file} and {facts_file}, as {writer} writes them at the end"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(f"{folder / facts_file} is damaged ({error!r}); export the {what} again") from None
     if actual != expected:
         raise WeightsError(
@@ -91,6 +90,7 @@ def read_described(folder: Path, what: str, writer: str) -> tuple[dict[str, Tens
     return read_state(folder / weights_file), facts
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -48,7 +48,16 @@ def read_state(path: Path) -> dict[str, Tensor]:
         content = _read_torch(path)
     else:
         raise WeightsError(f"{path} is not a weights file{_what_it_is(start)}; give a safetensors or a torch file")
-    state, part = _unwrap(content)
+    try:
+        state, part = _unwrap(content)
+    except RecursionError:  # a dictionary that holds itself
+        state, part = {}, ""
+    odd = next((key for key, tensor in state.items() if _lacks_plain_values(tensor)), None)
+    if odd is not None:
+        raise WeightsError(
+            f"{path} holds tensors without plain values, such as {odd} (sparse, quantised, or on the meta device). "
+            "Save dense tensors: torch.save({key: tensor.to_dense() for key, tensor in state.items()}, FILE)"
+        )
     if not state:
         raise WeightsError(f"{path} holds no tensors by name; give a state dict (torch.save(model.state_dict(), FILE))")
     if part:
@@ -66,24 +75,47 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_torch(path: Path) -> Any:
     """Whatever a torch file holds, if plain data and tensors are all it holds."""
     try:
+        return load_data(path)
+    except CodeInFileError as refusal:
+        raise WeightsError(
+            f"{path} is {refusal}. If you trust its origin, open it there and save the tensors alone: "
+            "torch.save(model.state_dict(), 'weights.pth')"
+        ) from None
+    except Exception as error:  # damaged bytes make the reader fail in ways that no list of exceptions covers
+        raise _damaged(path, error) from None
+
+
+class CodeInFileError(Exception):
+    """A torch file that reads as whole holds more than tensors and plain values; the text says so of it."""
+
+    def __init__(self, wanted: str = "") -> None:
+        needs = f" (it asks for {wanted})" if wanted else ""
+        super().__init__(
+            f"more than tensors: loading it would run code from the file{needs}, so it was refused and nothing was run"
+        )
+
+
+def load_data(path: Path) -> Any:
+    """What a torch file holds, on the CPU: tensors and plain values, and nothing else.
+
+    Raises CodeInFileError where there is more; whatever torch raises where the file cannot be read.
+    """
+    try:
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "Detected pickle protocol"
-            )  # such a file is refused below, in plain words
+            # such files are refused below, in plain words
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            warnings.filterwarnings("ignore", ".*looks like a TorchScript archive")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         message = str(error)
         wanted = re.search(r"GLOBAL (\S+)", message) or re.search(r"whose module (\S+) is blocked", message)
         if wanted is None and not ("Unsupported" in message and _is_whole(path)):
-            raise _damaged(path, error) from None
-        needs = f" (it asks for {wanted.group(1)})" if wanted else ""
-    except Exception as error:  # damaged bytes make the reader fail in ways that no list of exceptions covers
-        raise _damaged(path, error) from None
-    raise WeightsError(
-        f"{path} is more than tensors: loading it would run code from the file{needs}, so it was refused and nothing "
-        "was run. If you trust its origin, open it there and save the tensors alone: "
-        "torch.save(model.state_dict(), 'weights.pth')"
-    )
+            raise
+        raise CodeInFileError(wanted.group(1) if wanted else "") from None
+    except RuntimeError as error:
+        if "TorchScript" in str(error):
+            raise CodeInFileError("TorchScript") from None
+        raise
 
 
 def _is_whole(path: Path) -> bool:
@@ -97,6 +129,10 @@ def _is_whole(path: Path) -> bool:
     except Exception:  # as in _read_torch: there is no list of what damaged bytes lead to
         return False
     return True
+
+
+def _lacks_plain_values(tensor: Tensor) -> bool:
+    return tensor.layout is not torch.strided or tensor.is_meta or tensor.is_quantized
 
 
 def _unwrap(content: Any) -> tuple[dict[str, Tensor], str]:

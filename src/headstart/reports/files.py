@@ -50,7 +50,7 @@ def read_result(run_dir: Path) -> dict[str, Any]:
         other = "Name the directory that --out was given."
         hint = begun if (run_dir / "config.json").is_file() else other
         raise RunError(f"{run_dir} has no result.json, so there is nothing to report. {hint}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path} cannot be read ({error}). Restore it, or repeat the run.") from None
     if not isinstance(raw, dict):
         raise RunError(f"{path} is not a result of headstart. Name the directory of a study or a run.")
@@ -106,7 +106,7 @@ def read_setup(folder: Path) -> Setup | None:
     """config.json; None where it is missing or damaged."""
     try:
         raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(raw, dict):
         return None
@@ -123,7 +123,7 @@ def read_notes(path: Path) -> tuple[str, ...]:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         LOG.warning("%s is left out of the report: %s", path, error)
         return ()
     if not isinstance(raw, list) or not all(isinstance(note, str) for note in raw):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+"""Pillow's readers that are tried; others (EPS, for one, runs a program) never are, whatever a file is called."""
 LARGEST_BYTES = 1_500_000
 LARGEST_SIDE_PX = 2000
 SMALLER_SIDE_PX = 1400
@@ -63,7 +65,7 @@ def read_tile(path: Path, side: int, is_mask: bool) -> Picture | None:
 
 def _read(path: Path, embed: Callable[[Image.Image], Picture]) -> Picture | None:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return embed(image)
     except FileNotFoundError:
         return None

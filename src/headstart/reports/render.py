@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from headstart.files import written_beside
 from headstart.reports.facts import Facts, read_facts
 from headstart.reports.figures import Figure
 from headstart.reports.page import page_of
@@ -29,9 +30,8 @@ def write_report(run_dir: Path, out: Path | None = None) -> Path:
     page = render(read_facts(run_dir))
     target = out if out is not None else run_dir / "report.html"
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(target.name + ".part")
-    beside.write_text(page, encoding="utf-8", newline="\n")
-    beside.replace(target)
+    with written_beside(target) as beside:
+        beside.write_text(page, encoding="utf-8", errors="backslashreplace", newline="\n")
     return target
 
 

@@ -9,7 +9,9 @@ from headstart.results.base import (
     Record,
     Trained,
     held_out_words,
+    printable,
 )
+from headstart.results.comparison import NUMBERS, CompareResult, Difference, DifferenceKind
 from headstart.results.runs import (
     ClassifyResult,
     DataFacts,
@@ -45,12 +47,16 @@ from headstart.results.studies import (
 from headstart.results.watch import EarlyVerdict, EarlyWord, LookFigures
 
 __all__ = [
+    "NUMBERS",
     "SCHEMA_VERSION",
     "Chosen",
     "ClassScore",
     "ClassifyResult",
+    "CompareResult",
     "DataCheckResult",
     "DataFacts",
+    "Difference",
+    "DifferenceKind",
     "EarlyVerdict",
     "EarlyWord",
     "EvaluateResult",
@@ -79,4 +85,5 @@ __all__ = [
     "WeightsReport",
     "held_out_words",
     "metric_words",
+    "printable",
 ]

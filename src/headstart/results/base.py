@@ -1,9 +1,11 @@
 """What every result record has in common."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from headstart.files import written_beside
 
 SCHEMA_VERSION = 1
 
@@ -22,13 +24,30 @@ def judged_images(n: int, split: str) -> str:
     return f"{images} {split}" if split else f"validation {images}"
 
 
+def printable(text: str) -> str:
+    """Text that any file can hold: bytes of a file name that are no UTF-8 become ``\\udcNN``, as in a terminal."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _printable_within(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {_printable_within(key): _printable_within(each) for key, each in value.items()}
+    return [_printable_within(each) for each in value] if isinstance(value, list) else value
+
+
 class Record(BaseModel):
     """Base of all result records: frozen, and strict about unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _names_as_text(cls, given: Any) -> Any:
+        return _printable_within(given)
+
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all (written beside, then renamed)."""
-        beside = path.with_name(path.name + ".part")
-        beside.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        beside.replace(path)
+        with written_beside(path) as beside:
+            beside.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -6,23 +6,26 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from headstart.files import refused_write, written_beside
+
 
 class MetricsLog:
     """Appends measurements to a file. Only the process with ``path`` writes; others pass None.
 
     ``keep_until`` is the number of finished steps: later lines, and a torn last line, are dropped, because those
-    steps will be done again.
+    steps will be done again; so are the looks after the last of these steps unless they were all taken (``looked``).
     """
 
-    def __init__(self, path: Path | None, keep_until: int = 0) -> None:
+    def __init__(self, path: Path | None, keep_until: int = 0, looked: bool = True) -> None:
         self.path = path
         self.began = time.monotonic()
         if path is None:
             return
-        kept = [line for line in read_lines(path) if json.loads(line)["step"] <= keep_until]
-        beside = path.with_name(path.name + ".part")
-        beside.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-        beside.replace(path)
+        last = keep_until if looked else keep_until - 1
+        rows = ((line, json.loads(line)) for line in read_lines(path))
+        kept = [line for line, row in rows if row["step"] <= (keep_until if row["split"] == "train" else last)]
+        with written_beside(path) as beside:
+            beside.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
     def write(self, step: int, epoch: int, split: str, values: Mapping[str, float]) -> None:
         """Append one line for each value (null for no number); ``step`` counts finished steps, ``epoch`` from 1."""
@@ -40,8 +43,11 @@ class MetricsLog:
             }
             for name, value in values.items()
         ]
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(row) + "\n" for row in rows))
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write("".join(json.dumps(row) + "\n" for row in rows))
+        except OSError as error:
+            raise refused_write(error, self.path) or error from error
 
 
 def read_lines(path: Path) -> list[str]:

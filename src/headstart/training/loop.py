@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,13 +12,15 @@ from torch import Tensor, nn
 
 from headstart.configs.optimisation import OptimConfig, ScheduleConfig
 from headstart.data.seeds import derive
-from headstart.errors import TrainingStopped
+from headstart.errors import StopRequested, TrainingStopped
 from headstart.training.log import MetricsLog
+from headstart.training.numbers import NOT_FINITE, all_finite, judge_numbers, weights_finite
 from headstart.training.optim import clip_gradients, peak_lr, set_lr
 from headstart.training.progress import Progress
 from headstart.training.runtime import seed_everything
 from headstart.training.saver import Saver
 from headstart.training.schedules import lr_factor
+from headstart.training.signals import STOP
 from headstart.training.state import TrainState
 
 Batch = list[Tensor]
@@ -50,6 +52,10 @@ class Plan:
 
     def ends_epoch(self, step: int) -> bool:
         return step % self.steps_per_epoch == 0 or step == self.steps
+
+    def looks_after(self, step: int) -> bool:
+        """Whether the task may take a look after ``step`` finished steps."""
+        return step == self.a_tenth or self.ends_epoch(step)
 
     @property
     def a_tenth(self) -> int:
@@ -98,14 +104,17 @@ class Task(Protocol):
 def train(task: Task, state: TrainState, plan: Plan, batches: Iterable[Batch], saver: Saver) -> None:
     """Train from ``state.step`` to ``plan.steps``. ``batches`` are the micro-batches of those steps, in order.
 
-    Raises TrainingStopped when the loss is no longer a number or a look says so; the last good checkpoint is kept.
+    Raises TrainingStopped when the numbers are no longer finite or a look says so, the last good checkpoint being kept;
+    and StopRequested when a signal asked for it, after the step and its checkpoint.
     """
     fabric = saver.fabric
-    log = MetricsLog(saver.run.metrics if fabric.is_global_zero else None, keep_until=state.step)
+    log = MetricsLog(saver.run.metrics if fabric.is_global_zero else None, keep_until=state.step, looked=state.looked)
     if state.step == 0:
+        saver.begin(state)
+    if not state.looked:
+        take_looks(task, state, plan, log, saver)
         saver.save(state)
-        saver.save(state, saver.run.good)
-    finite = torch.ones((), dtype=torch.bool, device=fabric.device)
+    finite = torch.ones(len(NOT_FINITE), dtype=torch.bool, device=fabric.device)
     pending: list[Pending] = []
     micro_batches = iter(batches)
     with Progress(plan.steps, state.step, plan.batch_size, fabric.is_global_zero) as progress:
@@ -113,40 +122,54 @@ def train(task: Task, state: TrainState, plan: Plan, batches: Iterable[Batch], s
             lr = plan.lr(step)
             set_lr(state.optimizer, lr)
             seed_everything(derive(plan.seed, "step", step, fabric.global_rank))
-            loss = optimise(task, state, plan, list(itertools.islice(micro_batches, plan.accumulate)), fabric)
+            loss, sound = optimise(task, state, plan, list(itertools.islice(micro_batches, plan.accumulate)), fabric)
             measured = {"lr": lr, **task.after_step(state.module, step)}
-            finite &= torch.isfinite(loss)
+            finite &= sound
             state.step = step + 1
-            epoch_ends, save = plan.ends_epoch(state.step), state.step == plan.steps or saver.due(state.step)
-            early = state.step == plan.a_tenth
-            if step % plan.log_every == 0 or epoch_ends:
+            save, stop = saver.due(state.step)
+            save, look = save or state.step == plan.steps, plan.looks_after(state.step)
+            if step % plan.log_every == 0 or plan.ends_epoch(state.step):
                 pending.append((state.step, loss, measured))
-            if early or epoch_ends or save or len(pending) >= FLUSHED_STEPS:
+            if look or save or stop or len(pending) >= FLUSHED_STEPS:
                 progress.loss = flush(pending, log, plan, fabric)
-                stop_if_diverged(fabric, finite, state.step, lr)
-            if early:
-                note(task.at_a_tenth(state), state, plan, log, saver)
-            if epoch_ends:
-                note(task.at_epoch_end(state, plan.epoch_of(state.step)), state, plan, log, saver)
+                stop_if_diverged(fabric, finite, state, lr)
+            if stop:
+                put_off(state, saver, plan, stop, looked=not look)
+            if look:
+                take_looks(task, state, plan, log, saver)
             if save:
                 saver.save(state)
             progress.update(state.step)
 
 
-def optimise(task: Task, state: TrainState, plan: Plan, micro_batches: list[Batch], fabric: Fabric) -> Tensor:
-    """One optimiser step over the micro-batches; the mean loss of this process, detached."""
+def put_off(state: TrainState, saver: Saver, plan: Plan, signal_name: str, looked: bool) -> None:
+    """Save, and raise StopRequested; with ``looked`` false the looks after this step are taken on resuming."""
+    state.looked = looked
+    saver.save(state)
+    raise StopRequested(signal_name, f"after step {state.step} of {plan.steps}; checkpoint {saver.run.checkpoint}")
+
+
+def optimise(
+    task: Task, state: TrainState, plan: Plan, micro_batches: list[Batch], fabric: Fabric
+) -> tuple[Tensor, Tensor]:
+    """One optimiser step over the micro-batches: the mean loss of this process, detached, and which of ``NOT_FINITE``
+    was sound, bool (4,); of the weights that is only known later.
+    """
     state.model.train()
     total = torch.zeros((), device=fabric.device)
+    inputs_sound = torch.ones((), dtype=torch.bool, device=fabric.device)
     for i, batch in enumerate(micro_batches):
         batch = [tensor.to(fabric.device, non_blocking=True) for tensor in batch]
+        inputs_sound &= all_finite(batch, fabric.device)
         with fabric.no_backward_sync(state.model, enabled=i + 1 < len(micro_batches)):  # type: ignore[arg-type]
             loss = task.loss(state.model, batch) / plan.accumulate
             fabric.backward(loss)
         total += loss.detach()
-    clip_gradients(state.module, plan.optim.grad_clip)
+    norm = clip_gradients(state.module, plan.optim.grad_clip)
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
-    return total
+    flags = [inputs_sound, torch.isfinite(total), torch.isfinite(norm), torch.ones_like(inputs_sound)]
+    return total, torch.stack(flags)
 
 
 def flush(
@@ -163,14 +186,34 @@ def flush(
     return float(values[-1])
 
 
-def stop_if_diverged(fabric: Fabric, finite: Tensor, step: int, lr: float) -> None:
-    """TrainingStopped on every process if any loss so far, logged or not, was no finite number on any of them."""
-    if float(fabric.all_reduce(finite.float(), reduce_op="mean")) < 1:  # type: ignore[arg-type]
-        raise TrainingStopped(
-            "diverged",
-            f"The loss is no longer a finite number (by step {step}, learning rate {lr:.3g}). "
-            "Lower --optim.lr, or set --optim.grad-clip 1; the last good checkpoint is kept.",
-        )
+def stop_if_diverged(fabric: Fabric, finite: Tensor, state: TrainState, lr: float) -> None:
+    """TrainingStopped on every process if anything so far, logged or not, was no finite number on any of them."""
+    finite[-1] = weights_finite(state.module, fabric.device)
+    share: Tensor = fabric.all_reduce(finite.float(), reduce_op="mean")  # type: ignore[assignment]
+    sound = dict(zip(NOT_FINITE, (share == 1).tolist(), strict=True))
+    if stop := judge_numbers(sound, state.step, lr):
+        raise stop
+
+
+def take_looks(task: Task, state: TrainState, plan: Plan, log: MetricsLog, saver: Saver) -> None:
+    """Take the looks that are due after ``state.step``. A signal puts them off, all together, until the run is resumed:
+    StopRequested. Several processes, which have to agree, finish them first.
+    """
+    before, epoch = dict(state.memory), plan.epoch_of(state.step)
+    looks: list[Callable[[], Look | None]] = []
+    if state.step == plan.a_tenth:
+        looks.append(lambda: task.at_a_tenth(state))
+    if plan.ends_epoch(state.step):
+        looks.append(lambda: task.at_epoch_end(state, epoch))
+    state.looked = True
+    try:
+        for take in looks:
+            with STOP.obeyed(here=saver.fabric.world_size == 1):
+                look = take()
+            note(look, state, plan, log, saver)
+    except StopRequested as request:
+        state.memory = before | {"seconds": state.memory["seconds"]}
+        put_off(state, saver, plan, request.signal_name, looked=False)
 
 
 def note(look: Look | None, state: TrainState, plan: Plan, log: MetricsLog, saver: Saver) -> None:

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import torch
 from timm.optim.lars import Lars
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from headstart.configs.optimisation import OptimConfig
@@ -84,7 +84,10 @@ def set_lr(optimizer: Optimizer, lr: float) -> None:
         group["lr"] = lr * group.get("lr_scale", 1.0)  # groups of older checkpoints have none
 
 
-def clip_gradients(module: nn.Module, limit: float | None) -> None:
-    """Scale the gradients of ``module`` down to a global norm of ``limit``."""
+def clip_gradients(module: nn.Module, limit: float | None) -> Tensor:
+    """Scale the gradients of ``module`` down to a global norm of ``limit``; their norm before that, a scalar."""
+    with_gradient = [parameter for parameter in module.parameters() if parameter.grad is not None]
+    norm = get_total_norm([parameter.grad for parameter in with_gradient if parameter.grad is not None])
     if limit is not None:
-        torch.nn.utils.clip_grad_norm_([p for p in module.parameters() if p.grad is not None], limit)
+        clip_grads_with_norm_(with_gradient, limit, norm)
+    return norm

@@ -10,11 +10,14 @@ from typing import Any
 from headstart.configs.base import OutputConfig
 from headstart.configs.run import RunConfig
 from headstart.errors import RunError
+from headstart.files import make_folder, written_beside
 from headstart.results import SCHEMA_VERSION, DataFacts
+from headstart.training.checkpoint import previous_of
 from headstart.training.runtime import machine, versions
 
 # Settings that may differ between an interrupted run and its continuation: none of them changes a number.
 FREE_ON_RESUME = {"out", "json_output", "resume", "overwrite", "strict", "workers", "checkpoint_minutes"} | {
+    "file_seconds",
     "checkpoint_steps",
     "devices",
     "save_features",
@@ -46,6 +49,11 @@ class RunDir:
     @property
     def checkpoint(self) -> Path:
         return self.root / "checkpoints" / "last.ckpt"
+
+    @property
+    def to_go_on_from(self) -> tuple[Path, ...]:
+        """Checkpoints that hold all that going on needs, the newest first."""
+        return self.checkpoint, previous_of(self.checkpoint), self.good
 
     @property
     def best(self) -> Path:
@@ -88,8 +96,8 @@ def open_run(config: RunConfig, verb: str) -> RunDir:
     if begun:
         check_same(read_config(root), config, verb)
     else:
-        root.mkdir(parents=True, exist_ok=True)
-    run.checkpoint.parent.mkdir(exist_ok=True)
+        make_folder(root)
+    make_folder(run.checkpoint.parent)
     return run
 
 
@@ -142,27 +150,33 @@ def write_config(root: Path, config: OutputConfig, verb: str, **facts: Any) -> N
         "machine": machine(),
         **facts,
     }
-    beside = root / "config.json.part"
-    beside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    beside.replace(root / "config.json")
+    with written_beside(root / "config.json") as beside:
+        beside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def read_config(root: Path) -> dict[str, Any]:
     """config.json of a run. RunError when it is missing, unreadable, or of a newer headstart."""
     try:
         record: Any = json.loads((root / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{root} is not a run directory: it has no config.json.") from None
-    except ValueError as error:
-        raise RunError(f"{root}/config.json is damaged: {error}") from None
-    if not isinstance(record, dict) or not {"schema_version", "verb", "config"} <= record.keys():
+    except (IsADirectoryError, PermissionError) as error:
+        raise RunError(f"{root} is not a run directory that can be read: {error.strerror}. Check the path.") from None
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{root}/config.json is damaged: {error}. Restore it, or choose another run.") from None
+    if not _is_record(record):
         raise RunError(f"{root} is not a run directory: its config.json is not headstart's.")
-    if record.get("schema_version", 0) > SCHEMA_VERSION:
+    if record["schema_version"] > SCHEMA_VERSION:
         raise RunError(
             f"{root} was written by a newer headstart (schema {record['schema_version']}). Upgrade to read it."
         )
     settings: dict[str, Any] = record
     return settings
+
+
+def _is_record(record: Any) -> bool:
+    kinds = {"schema_version": int, "verb": str, "config": dict}
+    return isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in kinds.items())
 
 
 def check_same(record: dict[str, Any], config: OutputConfig, verb: str, free: Collection[str] = FREE_ON_RESUME) -> None:

@@ -12,7 +12,8 @@ class TrainState:
     """Model, optimiser and position. ``module`` is the plain module; ``model`` is what Fabric made of it.
 
     ``step`` counts finished optimiser steps. ``memory`` holds the plain values that a task carries from one look
-    at its model to the next. The random generators are not part of it: they are seeded anew for each step.
+    at its model to the next. ``looked`` is false where the looks that are due after ``step`` were put off by a stop.
+    The random generators are not part of it: they are seeded anew for each step.
     """
 
     module: nn.Module
@@ -20,6 +21,7 @@ class TrainState:
     optimizer: Optimizer
     step: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
+    looked: bool = True
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that continuing needs."""
@@ -28,6 +30,7 @@ class TrainState:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "memory": self.memory,
+            "looked": self.looked,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -35,3 +38,4 @@ class TrainState:
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.memory = state["step"], state["memory"]
+        self.looked = state.get("looked", True)  # checkpoints of version 0.1.0 were written after the looks

@@ -28,6 +28,7 @@ class LabelledData:
     """Images that decode, with labels: a pool and the indices chosen from it for training, and those to be judged on.
 
     ``held_out``: where the latter are a part of the pool, their indices in it; else they are the validation images.
+    ``warnings``: what a user should know.
     """
 
     pool: ImageSet
@@ -36,6 +37,7 @@ class LabelledData:
     classes: tuple[str, ...]
     quarantined: int
     held_out: Indices | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def train(self) -> ImageSet:
@@ -61,7 +63,25 @@ def read_labelled(session: Session, config: ClassifyConfig, source: Source, stor
             raise DataError(f"No image of {config.data} can be held out: too few have labels (--held-out).")
         val = train.subset(held_out)
     logger.info("%d labelled training images, judged on %d others (%s).", len(chosen), len(val), facts.split)
-    return LabelledData(train, chosen, val, source.classes, facts.quarantined, held_out)
+    warnings = absent_classes(train.subset(chosen), val, source.classes)
+    return LabelledData(train, chosen, val, source.classes, facts.quarantined, held_out, warnings)
+
+
+def absent_classes(train: ImageSet, val: ImageSet, classes: Sequence[str]) -> tuple[str, ...]:
+    """What about the classes would make the scores say less than they seem to, also logged.
+
+    DataError where the training images are all of one class.
+    """
+    known, judged = set(train.labels or ()), set(val.labels or ())
+    if len(known) < 2:
+        only = ", ".join(classes[label] for label in known) or "no class"
+        raise DataError(f"The training images are all of one class ({only}); there is nothing to tell apart.")
+    absent = [classes[label] for label in sorted(judged - known)]
+    if not absent:
+        return ()
+    words = f"No training image of {', '.join(absent)}, which the validation images have: it cannot be learned."
+    logger.warning("%s", words)
+    return (words,)
 
 
 def labels_drawn(train: ImageSet, fraction: float, seed: int) -> tuple[Indices, np.ndarray]:

@@ -139,6 +139,7 @@ def summarise(
         precision=session.precision,
         seconds=fitted.state.memory["seconds"],
         quarantined=data.quarantined,
+        warnings=list(data.warnings),
     )
 
 

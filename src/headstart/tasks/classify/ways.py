@@ -63,8 +63,11 @@ class Full:
 
     def batches_of(self, batching: Batching, steps: range) -> Iterator[Batch]:
         config, fabric = self.session.config, self.session.fabric
-        sampler = MicroBatches(batching, config.seed, steps, config.accumulate, fabric.global_rank, fabric.world_size)
-        for views, labels, _ in training_loader(self.dataset, sampler, worker_count(config.workers)):
+        rank, world = fabric.global_rank, fabric.world_size
+        sampler = MicroBatches(batching, config.seed, steps, rank=rank, world=world)
+        for views, labels, _ in training_loader(
+            self.dataset, sampler, worker_count(config.workers), config.file_seconds
+        ):
             yield [views[:, 0].contiguous(memory_format=torch.channels_last), labels]
 
     def val_logits(self, module: nn.Module) -> np.ndarray:
@@ -110,7 +113,8 @@ class Frozen:
 
     def batches_of(self, batching: Batching, steps: range) -> Iterator[Batch]:
         config, fabric = self.session.config, self.session.fabric
-        sampler = MicroBatches(batching, config.seed, steps, config.accumulate, fabric.global_rank, fabric.world_size)
+        rank, world = fabric.global_rank, fabric.world_size
+        sampler = MicroBatches(batching, config.seed, steps, rank=rank, world=world)
         for items in sampler:
             chosen = torch.tensor([index for _, index in items])
             yield [self.features[chosen], self.labels[chosen]]

@@ -21,7 +21,7 @@ from headstart.models.byol import Byol
 from headstart.models.weights import export_backbone, load_start
 from headstart.results import PretrainResult, ViewsAudit, WeightsReport
 from headstart.tasks.pretrain.watch import Watch, make_watch
-from headstart.training.checkpoint import load_checkpoint
+from headstart.training.checkpoint import load_soundest
 from headstart.training.fit import Fitted, Job, fit
 from headstart.training.intake import take_in
 from headstart.training.log import last_values, values_by_step, values_of
@@ -84,6 +84,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         task_of=lambda plan: Pretraining(config, plan, watch),
         batches_of=partial(batches, session, ViewsDataset(data.train, views, config.seed)),
         lr_scale=partial(lr_scale, config),
+        judged=True,
     )
     fitted = fit(session, job)
     result = summarise(config, session, fitted, Found(data, weights, audit, watch))
@@ -164,12 +165,13 @@ def lr_scale(config: PretrainConfig, name: str) -> float:
 
 def take_over(byol: Byol, run: Path) -> None:
     """Load projector, predictor and target, beside the backbone, from the last checkpoint of ``run`` if it has one."""
-    checkpoint = RunDir(run, resumed=False).checkpoint
-    if not checkpoint.is_file():
+    checkpoints = RunDir(run, resumed=False).to_go_on_from[:2]
+    if not any(path.is_file() for path in checkpoints):
         logger.warning("%s has no checkpoint: only its backbone is taken over, the heads begin anew.", run)
         return
     try:
-        known = load_checkpoint(checkpoint)["module"]
+        state, checkpoint = load_soundest(checkpoints)
+        known = state["module"]
         byol.load_state_dict({name: tensor for name, tensor in known.items() if not name.startswith("anchor.")})
     except RuntimeError as error:
         raise WeightsError(
@@ -181,8 +183,8 @@ def take_over(byol: Byol, run: Path) -> None:
 def batches(session: Session, dataset: ViewsDataset, batching: Batching, steps: range) -> Iterable[Batch]:
     """Micro-batches of this process for a range of steps."""
     config, fabric = session.config, session.fabric
-    sampler = MicroBatches(batching, config.seed, steps, config.accumulate, fabric.global_rank, fabric.world_size)
-    return training_loader(dataset, sampler, worker_count(config.workers))
+    sampler = MicroBatches(batching, config.seed, steps, rank=fabric.global_rank, world=fabric.world_size)
+    return training_loader(dataset, sampler, worker_count(config.workers), config.file_seconds)
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,9 @@ class Segmenting:
     def batches_of(self, batching: Batching, steps: range) -> Iterator[Batch]:
         """Micro-batches [crops (B, 3, S, S), masks (B, S, S)] of this process."""
         config, fabric = self.config, self.session.fabric
-        sampler = MicroBatches(batching, config.seed, steps, config.accumulate, fabric.global_rank, fabric.world_size)
-        for crops, masks, _ in training_loader(self.crops, sampler, worker_count(config.workers)):
+        rank, world = fabric.global_rank, fabric.world_size
+        sampler = MicroBatches(batching, config.seed, steps, rank=rank, world=world)
+        for crops, masks, _ in training_loader(self.crops, sampler, worker_count(config.workers), config.file_seconds):
             yield [crops.contiguous(memory_format=torch.channels_last), masks]
 
     def criterion(self) -> nn.Module:
