@@ -275,7 +275,7 @@ def usage(name: str, verb: Verb, config_class: type[Config]) -> str:
     parts = [f"usage: headstart {name}{free} [--flag value ...]", "", config_class.__doc__ or "", ""]
     if verb.recipes:
         parts += [f"Recipes: {', '.join(load(verb.recipes))}. A recipe sets the defaults; flags win over it.", ""]
-    required = {name: "?" for name, field in config_class.model_fields.items() if field.is_required()}
+    required = {name: f"?{name}" for name, field in config_class.model_fields.items() if field.is_required()}
     defaults = flattened(config_class.model_validate(required, strict=False).model_dump(exclude=set(required)))
     for flag, field in fields_of(config_class).items():
         value = defaults.get(flag, field.get_default())
