@@ -122,12 +122,12 @@ def test_levers_from_supervised_weights_at_equal_steps(
     for module in (arms, weights):
         monkeypatch.setattr(module, "packaged_file", lambda architecture: file)
     monkeypatch.setitem(PACKAGED, BACKBONE, PACKAGED["tf_efficientnet_lite0"])
-    config = config_in(tmp_path, trained=("frozen",), minutes=(), steps=3)
+    config = config_in(tmp_path, trained=("frozen",), minutes=(), steps=3, image_size=64)
     told = run_series(LEVERS, config, build(tmp_path), ["small-images", "supervised-no-keep"])
     named = {variant["name"]: variant for variant in told["variants"]}
     assert list(named) == ["default", "small-images", "supervised", "supervised-no-keep"]
     assert {variant["facts"]["steps"] for variant in named.values()} == {3}
-    assert named["small-images"]["facts"]["image_size"] == 16
+    assert named["small-images"]["facts"]["image_size"] == 32
     assert {pair["against"] for pair in told["differences"] if pair["trial"] == "supervised-no-keep"} == {
         "supervised weights",
         "supervised",

@@ -90,7 +90,7 @@ def test_trainings_that_choose_a_rate_have_directories_of_their_own_that_no_seed
 
 def test_all_mistakes_are_reported_at_once():
     with pytest.raises(ConfigError) as caught:
-        plan(config(starts=("imagenet", "ssl="), label_fractions=(10.0, 0.0, float("nan"), 0.5), trained=()))
+        plan(config(starts=("imagenet", "ssl="), label_fractions=(10.0, 0.0, -1.0, 0.5), trained=()))
     problems = caught.value.problems
     assert len(problems) == 6
     assert any("10" in line and "write 0.1" in line for line in problems)
