@@ -3,9 +3,7 @@
 import contextlib
 import logging
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -61,28 +59,6 @@ def test_a_report_of_a_strangers_run_starts_no_program(ghostscript: Path, tmp_pa
         (run / name).write_text(EPS)
     assert write_report(run).is_file()
     assert not ghostscript.exists()
-
-
-@pytest.fixture
-def stranger() -> Iterator[tuple[str, list[str]]]:
-    """A server on the loopback address, and what it was asked for."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_error(404)
-
-        do_HEAD = do_GET  # noqa: N815 - the name is the library's
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
-    server.server_close()
 
 
 def vrt(address: str, bands: int, head: str = "") -> str:

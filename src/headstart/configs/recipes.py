@@ -23,7 +23,7 @@ def default_pretrain() -> Settings:
     """BYOL as lightly trains it on CIFAR-10 (SGD, momentum 0.9, a fast target), with gentler views.
 
     The paper's LARS at 4096 images a step does not fit a small machine, and its grey views, blur and solarising take
-    from small images what tells them apart. What each choice is worth was measured: docs/learning.md.
+    from small images what tells them apart. What was tried, and what is not settled: docs/learning.md.
     """
     return {
         "image_size": 64,
