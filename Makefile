@@ -16,7 +16,7 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test check format pytest browser bench bench-learning audit clean
+.PHONY: help setup demo test check format pytest browser bench bench-learning bench-sam audit clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: $(VENV)/.installed-dev  ## measure a training step beside byol-pytorch's
 
 bench-learning: $(VENV)/.installed-dev  ## measure what pre-training is worth (many hours); ARGS='--data digits --minutes 5'
 	$(BIN)/python -m benchmarks.learning run --out $(LEARNING) $(ARGS)
+
+bench-sam: $(VENV)/.installed-dev  ## measure automatic masks beside segment-anything's and transformers'; ARGS='--points 8' is quick
+	$(BIN)/python -m benchmarks.sam --out runs/sam $(ARGS)
 
 audit: $(VENV)/.installed-audit  ## look the pinned versions up among known vulnerabilities (needs a network; no part of the gate)
 	@$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt || { \

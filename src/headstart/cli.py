@@ -59,6 +59,12 @@ VERBS = {
         "masks or classes of images and GeoTIFFs of any size, by a finished run's model",
         positional=("run", "inputs"),
     ),
+    "masks": Verb(
+        "headstart.configs.masks:MasksConfig",
+        "headstart.sam.verb:masks",
+        "everything in images as masks, by Segment Anything, in files for people and for other tools",
+        positional=("inputs",),
+    ),
     "evaluate": Verb(
         "headstart.configs.inference:EvaluateConfig",
         "headstart.verbs:evaluate",
@@ -107,7 +113,7 @@ VERBS = {
 MISTAKEN_PATH = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG}
 """What the system says of a path that cannot be meant, or may not be used; anything else is the machine's failure."""
 RESUMED = ("pretrain", "classify", "segment")
-TAKEN_UP_AGAIN = ("study", "demo", "predict")
+TAKEN_UP_AGAIN = ("study", "demo", "predict", "masks")
 """Verbs that go on by ``--resume``, and by the same command; the others begin anew."""
 
 

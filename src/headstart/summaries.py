@@ -12,6 +12,7 @@ from headstart.results import (
     EvaluateResult,
     Interval,
     LearningRate,
+    MasksResult,
     MiouResult,
     PredictResult,
     PretrainResult,
@@ -91,6 +92,20 @@ def predict_lines(result: PredictResult) -> list[str]:
     if result.failed:
         lines.append(f"{len(result.failed)} input(s) could not be decoded: see quarantine.csv.")
     return lines
+
+
+def masks_lines(result: MasksResult) -> list[str]:
+    """Masks and coverage, by which model, and what was left out."""
+    n = len(result.images)
+    lines = [
+        f"{result.n_masks} masks in {n} image(s) by {result.checkpoint or result.model}; they cover "
+        f"{result.coverage:.1%} of the pixels.",
+        f"{result.pixels / 1e6:.1f} Mpx looked at now, in {result.seconds:.0f} s.",
+    ]
+    lines += [f"Weights: {result.weights}"] * bool(result.weights)
+    if result.failed:
+        lines.append(f"{len(result.failed)} input(s) could not be decoded: see quarantine.csv.")
+    return lines + result.warnings
 
 
 def evaluate_lines(result: EvaluateResult) -> list[str]:
@@ -244,6 +259,7 @@ LINES: dict[type, Callable[[Any], list[str]]] = {
     ClassifyResult: classify_lines,
     SegmentResult: segment_lines,
     PredictResult: predict_lines,
+    MasksResult: masks_lines,
     EvaluateResult: evaluate_lines,
     StudyResult: study_lines,
     MiouResult: miou_lines,

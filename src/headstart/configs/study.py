@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from headstart.configs.base import OutputConfig
+from headstart.configs.base import FilePath, OutputConfig
 from headstart.configs.recipes import CLASSIFY, PRETRAIN, SEGMENT, Recipes
 from headstart.configs.run import HELD_OUT_PARTS
 from headstart.results import Protocol
@@ -123,5 +123,8 @@ class DemoConfig(OutputConfig):
 
     minutes: float = Field(default=15.0, gt=0)
     """Wall-clock minutes to plan the demo for; scales every budget in it. Below 5 the fixed work shows: 3 took 4."""
+    sam: FilePath | None = None
+    """Weights of Segment Anything on this disk, for the demo's automatic masks, which come on top of the minutes; none:
+    those of a model that headstart masks has downloaded before, and no masks where there are none."""
     overwrite: bool = False
     """Delete a demo that is already in --out; without it, finished runs are kept and the rest is done."""

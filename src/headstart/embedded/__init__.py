@@ -1,4 +1,4 @@
-"""The demo: the study of the embedded data and its land-cover models, within a budget of minutes."""
+"""The demo: the study of the embedded data, its land-cover models and its automatic masks, in a budget of minutes."""
 
 import logging
 import time
@@ -6,6 +6,7 @@ import time
 from headstart.configs.study import DemoConfig
 from headstart.embedded.classification import study_config
 from headstart.embedded.landcover import run_landcover
+from headstart.embedded.objects import run_objects
 from headstart.reports.render import write_report
 from headstart.results import StudyResult
 from headstart.studies.execute import run_study
@@ -15,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_demo(config: DemoConfig) -> StudyResult:
-    """Run both halves, or what is left of them, and write report.html. MissingExtraError without the extra."""
+    """Run all parts, or what is left of them, and write report.html. MissingExtraError without the extra."""
     began = time.monotonic()
     logger.info(
         "The demo is planned for %g minutes on this machine; loading and the page take about two in any case.",
@@ -23,6 +24,7 @@ def run_demo(config: DemoConfig) -> StudyResult:
     )
     result = run_study(study_config(config))
     run_landcover(config)
+    run_objects(config)
     write_report(config.out)
     logger.info("The demo took %s.", clock(time.monotonic() - began))
     return result

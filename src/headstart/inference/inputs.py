@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Protocol, TypeVar
 
 from headstart.data.decode import DecodeError
 from headstart.data.folders import IMAGE_SUFFIXES, find_images, natural_key
@@ -136,21 +137,47 @@ def plan_outputs(inputs: Sequence[Input], probabilities: bool, polygons: str) ->
             None if polygons == "none" else named(f".{polygons}"),
         )
 
+    return named_apart(inputs, planned)
+
+
+class HasOutputs(Protocol):
+    """What an input becomes: the names of its outputs, relative to --out."""
+
+    @property
+    def source(self) -> Input: ...
+
+    @property
+    def raster(self) -> bool: ...
+
+    @property
+    def outputs(self) -> tuple[PurePosixPath, ...]: ...
+
+
+P = TypeVar("P", bound=HasOutputs)
+
+
+def named_apart(inputs: Sequence[Input], planned: Callable[[Input, bool, str], P]) -> list[P]:
+    """``planned(input, whether it is a raster, stem of its outputs' names)`` of each input, no two outputs of one name.
+
+    The stem is the input's name without its ending and _sat, and with them where two inputs would meet. ConfigError
+    where they meet even so.
+    """
     kinds = [_lies_in_raster(source.path) for source in inputs]
     items = [planned(each, raster, _stem(each.name)) for each, raster in zip(inputs, kinds, strict=True)]
-    items = _renamed(items, lambda item: planned(item.source, item.raster, item.source.name.name))
+    names = _names(items)
+    items = [
+        planned(item.source, item.raster, item.source.name.name)
+        if any(names[name] > 1 for name in item.outputs)
+        else item
+        for item in items
+    ]
     doubled = [name for name, n in _names(items).items() if n > 1]
     if doubled:
-        raise ConfigError(f"several inputs would have the output {doubled[0]}; predict them with an --out for each")
+        raise ConfigError(f"several inputs would have the output {doubled[0]}; give them an --out each")
     return items
 
 
-def _renamed(items: list[Item], rename: Callable[[Item], Item]) -> list[Item]:
-    names = _names(items)
-    return [rename(item) if any(names[name] > 1 for name in item.outputs) else item for item in items]
-
-
-def _names(items: Sequence[Item]) -> Counter[PurePosixPath]:
+def _names(items: Sequence[HasOutputs]) -> Counter[PurePosixPath]:
     return Counter(name for item in items for name in item.outputs)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from headstart.errors import RunError
-from headstart.inference.inputs import Item
+from headstart.inference.inputs import Input
 from headstart.inference.parts import file_facts
 
 FILE = "files.csv"
@@ -41,10 +41,10 @@ class Ledger:
         for row in csv.DictReader(io.StringIO(whole, newline="")):
             self.entries[row["output"]] = Entry(int(row["size"]), int(row["changed"]), row["settings"])
 
-    def finished(self, item: Item, output: PurePosixPath, settings: str) -> bool:
+    def finished(self, source: Input, output: PurePosixPath, settings: str) -> bool:
         """Whether ``output`` is already what it should be.
 
-        RunError where it is there and must not be replaced: made by other settings, or not by a prediction at all.
+        RunError where it is there and must not be replaced: made with other settings, or not by this program at all.
         """
         if self.overwrite or not (self.out / output).exists():
             return False
@@ -53,15 +53,15 @@ class Ledger:
             raise RunError(f"{self.out / output} is in the way. Choose another --out, or give --overwrite.")
         if entry.settings != settings:
             raise RunError(
-                f"{self.out / output} was predicted by another model or with other settings. Choose another --out, "
-                "or give --overwrite to predict it again."
+                f"{self.out / output} was made by another model or with other settings. Choose another --out, "
+                "or give --overwrite to make it again."
             )
-        facts = file_facts(item.source.path)
+        facts = file_facts(source.path)
         return (entry.size, entry.changed) == (facts["size"], facts["changed"])
 
-    def begin(self, item: Item, outputs: Sequence[PurePosixPath], settings: str) -> None:
+    def begin(self, source: Input, outputs: Sequence[PurePosixPath], settings: str) -> None:
         """Say what ``outputs`` will be made from, and remove what is in their places."""
-        facts = file_facts(item.source.path)
+        facts = file_facts(source.path)
         entry = Entry(facts["size"], facts["changed"], settings)
         for output in outputs:
             path = self.out / output
@@ -70,5 +70,5 @@ class Ledger:
             self.entries[str(output)] = entry
         new = not (self.out / FILE).is_file() or not (self.out / FILE).stat().st_size
         with (self.out / FILE).open("a", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            rows = [(output, item.source.path, entry.size, entry.changed, entry.settings) for output in outputs]
+            rows = [(output, source.path, entry.size, entry.changed, entry.settings) for output in outputs]
             csv.writer(stream).writerows([COLUMNS, *rows] if new else rows)

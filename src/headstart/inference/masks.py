@@ -98,8 +98,8 @@ def predict_masks(config: PredictConfig, inputs: Sequence[Input]) -> Outcome:
 def _still_to_do(item: Item, ledger: Ledger, settings: Settings) -> Todo | None:
     """None where all is finished; a picture is done as a whole, a raster's polygons can follow later."""
     pixels = [name for name in (item.main, item.probabilities) if name is not None]
-    masks = not all(ledger.finished(item, name, settings.masks) for name in pixels)
-    polygons = item.polygons is not None and not ledger.finished(item, item.polygons, settings.polygons)
+    masks = not all(ledger.finished(item.source, name, settings.masks) for name in pixels)
+    polygons = item.polygons is not None and not ledger.finished(item.source, item.polygons, settings.polygons)
     if not masks and not polygons:
         return None
     return Todo(item, masks or not item.raster, item.polygons is not None)
@@ -169,9 +169,9 @@ class _Making:
     def _begin(self, item: Item, masks: bool) -> None:
         if masks:
             pixels = [name for name in (item.main, item.probabilities) if name is not None]
-            self.ledger.begin(item, pixels, self.settings.masks)
+            self.ledger.begin(item.source, pixels, self.settings.masks)
         if item.polygons is not None:
-            self.ledger.begin(item, [item.polygons], self.settings.polygons)
+            self.ledger.begin(item.source, [item.polygons], self.settings.polygons)
 
     def _polygons(self, source: Path | np.ndarray, name: PurePosixPath) -> None:
         n = write_polygons(source, self.labels.palette, self._path(name), self.config.simplify, self.config.min_pixels)

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,12 @@ class Place:
     transform: Any = None
     crs: Any = None
 
+    @classmethod
+    def of(cls, raster: Any) -> "Place":
+        """The place of an open raster."""
+        placed = raster.crs is not None and not raster.transform.is_identity
+        return cls(raster.transform, raster.crs) if placed else cls()
+
     def located(self, shapes: Any) -> Any:
         """``shapes`` in the coordinates of the CRS."""
         return shapes if self.transform is None else geo("shapely").transform(shapes, _affine(self.transform))
@@ -78,8 +84,7 @@ def write_polygons(
     """
     if isinstance(source, Path):
         with open_raster(source) as raster:
-            placed = raster.crs is not None and not raster.transform.is_identity
-            place = Place(raster.transform, raster.crs) if placed else Place()
+            place = Place.of(raster)
             regions, nodata = find_regions(geo("rasterio").band(raster, 1), raster.transform), raster.nodata
     else:
         place, regions, nodata = Place(), find_regions(source), None
@@ -88,9 +93,15 @@ def write_polygons(
         kept &= regions.values != nodata
     areas = place.areas(regions.chosen(kept))
     shapes = place.located(simplified(regions.shapes, simplify)[kept])
-    if place.crs is None:
-        logger.info("%s: the image lies nowhere on Earth, so the polygons are in pixels, y down.", path.name)
-    _write(path, shapes, regions.chosen(kept), areas, palette, place)
+    chosen = regions.chosen(kept)
+    names = dict(zip(palette.values, palette.classes, strict=True))
+    columns = {
+        "class": np.array([names[value] for value in chosen.values.tolist()], dtype=object),
+        "value": chosen.values,
+        "area": areas,
+        "area_px": chosen.pixels,
+    }
+    write_features(path, shapes, columns, place, LAYER, "Polygon")
     return int(kept.sum())
 
 
@@ -170,17 +181,19 @@ def _area_to_equator(latitude: np.ndarray) -> np.ndarray:
     return area
 
 
-def _write(path: Path, shapes: Any, regions: Regions, areas: np.ndarray, palette: Palette, place: Place) -> None:
-    names = dict(zip(palette.values, palette.classes, strict=True))
-    columns = {
-        "class": np.array([names[value] for value in regions.values.tolist()], dtype=object),
-        "value": regions.values,
-        "area": areas,
-        "area_px": regions.pixels,
-    }
+def write_features(
+    path: Path, shapes: Any, columns: Mapping[str, np.ndarray], place: Place, layer: str, kind: str
+) -> None:
+    """Write shapely geometries of one ``kind`` (Polygon, MultiPolygon) with their attributes, whole or not at all.
+
+    ``shapes`` (n,) are in the coordinates of ``place``'s CRS, in pixels where it has none; each column is (n,). A
+    GeoJSON file is turned to longitude and latitude where the CRS lies on Earth.
+    """
+    if place.crs is None:
+        logger.info("%s: the image lies nowhere on Earth, so the polygons are in pixels, y down.", path.name)
     on_earth = place.crs is not None and (place.crs.is_geographic or place.crs.is_projected)
     to_wgs84 = {"RFC7946": "YES"} if on_earth and path.suffix == ".geojson" else {}
-    beside = path.with_name(f"{path.stem}.part{path.suffix}")
+    beside = path.with_name(f"polygons.part{path.suffix}")  # GDAL does not take every name that a file can have
     beside.unlink(missing_ok=True)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")
@@ -189,9 +202,9 @@ def _write(path: Path, shapes: Any, regions: Regions, areas: np.ndarray, palette
             geometry=geo("shapely").to_wkb(shapes),
             field_data=list(columns.values()),
             fields=list(columns),
-            layer=LAYER,
+            layer=layer,
             driver=DRIVERS[path.suffix],
-            geometry_type="Polygon",
+            geometry_type=kind,
             crs=None if place.crs is None else place.crs.to_wkt(),
             **to_wgs84,
         )

@@ -110,38 +110,7 @@ class RasterOutput:
         return free_value(self.labels.palette, self.raster.nodata)
 
     def _created(self, path: Path, **layout: Any) -> Any:
-        output = open_raster(path, "w", **self._profile(), **layout)
-        gcps, crs = self.raster.gcps
-        if gcps:
-            output.gcps = (gcps, crs)
-        output.update_tags(AREA_OR_POINT=self.raster.tags().get("AREA_OR_POINT", "Area"))
-        return output
-
-    def _profile(self) -> dict[str, Any]:
-        given = self.raster.profile
-        tiled = bool(given.get("tiled"))
-        compression = str(given.get("compress", "none")).lower()
-        profile = {
-            "driver": "GTiff",
-            "width": self.raster.width,
-            "height": self.raster.height,
-            "tiled": tiled or len(self.panels) > 1,
-            "bigtiff": "if_safer",
-            "num_threads": "all_cpus",
-        }
-        if self.raster.crs is not None:
-            profile["crs"] = self.raster.crs
-        if not self.raster.transform.is_identity:
-            profile["transform"] = self.raster.transform
-        if compression != "none":
-            profile["compress"] = compression if compression in LOSSLESS else "deflate"
-        if tiled:
-            profile |= {"blockxsize": given["blockxsize"], "blockysize": given["blockysize"]}
-        elif len(self.panels) > 1:  # rows of blocks that are written in parts would be packed again and again
-            profile |= {"blockxsize": BLOCK, "blockysize": BLOCK}
-        else:
-            profile["blockysize"] = given["blockysize"]
-        return profile
+        return created_like(self.raster, path, parts=len(self.panels) > 1, **layout)
 
     def _blocks(self, layers: slice, block_height: int) -> Iterator[tuple[Any, np.ndarray]]:
         """Windows of whole blocks from top to bottom of each panel, with their layers of the parts."""
@@ -158,6 +127,47 @@ class RasterOutput:
                 if ready:
                     yield window(grid.left, top, width, ready), waiting[:, :ready]
                     waiting, top = waiting[:, ready:], top + ready
+
+
+def created_like(raster: Any, path: Path, parts: bool = False, **layout: Any) -> Any:
+    """A new GeoTIFF, open for writing, in the place and the layout of the open ``raster``.
+
+    ``layout`` has its bands and their type. ``parts``: it is written in parts of its columns.
+    """
+    output = open_raster(path, "w", **{**profile_like(raster, parts), **layout})
+    gcps, crs = raster.gcps
+    if gcps:
+        output.gcps = (gcps, crs)
+    output.update_tags(AREA_OR_POINT=raster.tags().get("AREA_OR_POINT", "Area"))
+    return output
+
+
+def profile_like(raster: Any, parts: bool) -> dict[str, Any]:
+    """What a GeoTIFF in the place of ``raster`` takes over from it."""
+    given = raster.profile
+    tiled = bool(given.get("tiled"))
+    compression = str(given.get("compress", "none")).lower()
+    profile = {
+        "driver": "GTiff",
+        "width": raster.width,
+        "height": raster.height,
+        "tiled": tiled or parts,
+        "bigtiff": "if_safer",
+        "num_threads": "all_cpus",
+    }
+    if raster.crs is not None:
+        profile["crs"] = raster.crs
+    if not raster.transform.is_identity:
+        profile["transform"] = raster.transform
+    if compression != "none":
+        profile["compress"] = compression if compression in LOSSLESS else "deflate"
+    if tiled:
+        profile |= {"blockxsize": given["blockxsize"], "blockysize": given["blockysize"]}
+    elif parts:  # rows of blocks that are written in parts would be packed again and again
+        profile |= {"blockxsize": BLOCK, "blockysize": BLOCK}
+    else:
+        profile["blockysize"] = given["blockysize"]
+    return profile
 
 
 def free_value(palette: Palette, wanted: float | None) -> int:

@@ -48,11 +48,14 @@ def download(fetch: Callable[[], Any], name: str, origin: str | None) -> Any:
         ) from None
 
 
-def require_https(origin: str | None) -> None:
-    """WeightsError where weights would come from an address that is not HTTPS, HF_ENDPOINT included."""
+def require_https(origin: str | None, given_as: str = "supervised=FILE") -> None:
+    """WeightsError where weights would come from an address that is not HTTPS, HF_ENDPOINT included.
+
+    ``given_as`` is how a file that was fetched otherwise is given.
+    """
     for address in (origin, constants.ENDPOINT):
         if address is not None and urlparse(address).scheme != "https":
-            raise WeightsError(f"{address} is no HTTPS address; fetch the file yourself and give it as supervised=FILE")
+            raise WeightsError(f"{address} is no HTTPS address; fetch the file yourself and give it as {given_as}")
 
 
 def check_url_file(url: str) -> None:
@@ -63,7 +66,7 @@ def check_url_file(url: str) -> None:
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
     published = torch.hub.HASH_REGEX.search(file.name)
     if published is not None and file.is_file():
-        _require_sum(file, published[1])
+        require_sum(file, published[1])
 
 
 def check_hub_files(repository: str) -> None:
@@ -74,10 +77,11 @@ def check_hub_files(repository: str) -> None:
     folder = repo_folder_name(repo_id=repository.partition("@")[0], repo_type="model")
     for file in sorted((Path(constants.HF_HUB_CACHE) / folder / "blobs").glob("*")):
         if len(file.name) == SHA256_DIGITS:
-            _require_sum(file, file.name)
+            require_sum(file, file.name)
 
 
-def _require_sum(file: Path, published: str) -> None:
+def require_sum(file: Path, published: str) -> None:
+    """WeightsError unless the SHA-256 of ``file`` begins with the hexadecimal digits ``published``."""
     with file.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if not found.startswith(published):

@@ -7,6 +7,13 @@ from typing import Any, Literal
 
 from headstart.errors import RunError
 from headstart.reports.files import Curve, Curves, Setup, optional, parse, read_curves, read_result, read_setup
+from headstart.reports.object_facts import (
+    FOLDER,
+    ObjectFacts,
+    read_object_notes,
+    read_objects,
+    read_objects_beside,
+)
 from headstart.reports.pictures import Picture, read_picture
 from headstart.reports.segment_facts import MASK_BYTES, SegmentFacts, Shelf, read_segment, read_shelf
 from headstart.reports.study_runs import (
@@ -23,6 +30,7 @@ from headstart.reports.study_runs import (
 from headstart.results import (
     ClassifyResult,
     DataFacts,
+    MasksResult,
     PretrainedStart,
     PretrainResult,
     SegmentResult,
@@ -58,12 +66,13 @@ class TsneFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a page is made of. Exactly one of ``study``, ``classify``, ``segment``, ``pretrains[0].result`` is its
-    subject. Of a study of segmentations, ``classes`` are the settings with most labels, and ``kept`` is the run of the
-    best of them whose masks were kept. ``shelf`` are the segmentations that lie beside a study.
+    """All that a page is made of. Exactly one of ``study``, ``classify``, ``segment``, ``pretrains[0].result`` and, for
+    the kind masks, ``objects`` is its subject. Of a study of segmentations, ``classes`` are the settings with most
+    labels, and ``kept`` is the run of the best of them whose masks were kept. Beside a study, ``shelf`` are the
+    segmentations and ``objects`` the automatic masks.
     """
 
-    kind: Literal["study", "pretrain", "classify", "segment"]
+    kind: Literal["study", "pretrain", "classify", "segment", "masks"]
     directory: str
     study: StudyResult | None = None
     classify: ClassifyResult | None = None
@@ -77,6 +86,8 @@ class Facts:
     classes: tuple[ClassIous, ...] = ()
     kept: SegmentFacts | None = None
     shelf: Shelf | None = None
+    objects: ObjectFacts | None = None
+    object_notes: tuple[str, ...] = ()
     setup: Setup | None = None
 
 
@@ -98,6 +109,8 @@ def read_facts(run_dir: Path) -> Facts:
         pretrains = tuple(_pretrain_of_study(run_dir, start) for start in study.pretrained)
         shelf = read_shelf(run_dir / "segmentation")
         own = _of_segmentations(run_dir, study) if study.task == "segment" else _of_classifiers(run_dir, study)
+        own["objects"] = read_objects_beside(run_dir / FOLDER)
+        own["object_notes"] = read_object_notes(run_dir / FOLDER)
         return Facts("study", study=study, pretrains=pretrains, shelf=shelf, **own, **shared)
     if raw.get("task") == "pretrain":
         pretrained = parse(PretrainResult, raw, path)
@@ -110,9 +123,11 @@ def read_facts(run_dir: Path) -> Facts:
     if raw.get("task") == "segment":
         segment = read_segment(run_dir, parse(SegmentResult, raw, path))
         return Facts("segment", segment=segment, confusion=segment.confusion, **shared)
+    if raw.get("task") == "masks":
+        return Facts("masks", objects=read_objects(run_dir, parse(MasksResult, raw, path)), **shared)
     raise RunError(
         f"{run_dir}/result.json is of the task {raw.get('task')!r}, which has no report. "
-        "Name the directory of a study, a pre-training, a classification or a segmentation run."
+        "Name the directory of a study, a pre-training, a classification or a segmentation run, or of masks."
     )
 
 

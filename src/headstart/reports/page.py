@@ -6,6 +6,7 @@ from headstart.reports import class_figures, curve_figures, figures, readme, seg
 from headstart.reports.early_words import early_word_view
 from headstart.reports.facts import Facts, PretrainFacts, TsneFacts
 from headstart.reports.mistakes import mistakes_of
+from headstart.reports.object_page import object_head, object_view
 from headstart.reports.segment_page import masks_view, segment_head, segment_view
 from headstart.reports.shelf_page import shelf_view
 from headstart.reports.study_page import split_verdict, study_head, study_view
@@ -19,8 +20,9 @@ from headstart.reports.words import (
     percent,
     plural,
     share_of_labels,
+    typeset,
 )
-from headstart.results import ClassifyResult, PretrainResult, SegmentResult, StudyResult, metric_words
+from headstart.results import ClassifyResult, MasksResult, PretrainResult, SegmentResult, StudyResult, metric_words
 from headstart.training.health import COLLAPSED_STD
 
 TITLES = {
@@ -36,6 +38,7 @@ TITLES = {
     "masks": "Masks over the epochs",
     "shelf": "Land cover: the models side by side",
     "shelf_study": "Land cover: the starts compared",
+    "objects": "Masks by Segment Anything",
     "data": "The data",
     "repeat": "How to repeat this",
     "words": "Words",
@@ -49,6 +52,7 @@ SECTIONS = {
     "pretrain": ("data", "pretraining", "repeat"),
     "classify": ("outcome", "data", "features", "mistakes", "repeat", "words"),
     "segment": ("segment", "classes", "mistakes", "masks", "data", "repeat", "words"),
+    "masks": ("objects", "repeat"),
 }
 STATUS = {
     "finished": "finished",
@@ -72,6 +76,8 @@ def page_of(facts: Facts) -> dict[str, Any]:
         **_mistakes(facts),
         **_segmentation(facts),
         **_repeat(facts),
+        "objects": object_view(facts.objects) if facts.objects else None,
+        "object_notes": [typeset(note) for note in facts.object_notes],
     }
     if facts.study is not None:
         return page | study_head(facts.study, facts.data.spec if facts.data else "images")
@@ -79,6 +85,8 @@ def page_of(facts: Facts) -> dict[str, Any]:
         return page | _classify(facts, facts.classify)
     if facts.segment is not None:
         return page | segment_head(facts.segment.result)
+    if facts.kind == "masks" and facts.objects is not None:
+        return page | object_head(facts.objects.result)
     return page | _pretrain_head(facts.pretrains[0])
 
 
@@ -90,6 +98,8 @@ def _sections(facts: Facts) -> list[dict[str, str]]:
         parts = [("shelf", facts.shelf.models), ("shelf_study", facts.shelf.study)]
         at = names.index("repeat")
         names[at:at] = [name for name, part in parts if part]
+    if study and (facts.objects or facts.object_notes):
+        names.insert(names.index("repeat"), "objects")
     metric = capital(metric_words(study.metric)) if study else ""
     return [{"name": name, "title": TITLES[name].format(metric=metric)} for name in names]
 
@@ -107,10 +117,11 @@ def _words(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _subject(facts: Facts) -> StudyResult | ClassifyResult | SegmentResult | PretrainResult | None:
+def _subject(facts: Facts) -> StudyResult | ClassifyResult | SegmentResult | PretrainResult | MasksResult | None:
     """The result that the page is of."""
     segment = facts.segment.result if facts.segment else None
-    return facts.study or facts.classify or segment or facts.pretrains[0].result
+    objects = facts.objects.result if facts.objects and facts.kind == "masks" else None
+    return facts.study or facts.classify or segment or objects or facts.pretrains[0].result
 
 
 def _pretraining(facts: Facts) -> dict[str, Any]:

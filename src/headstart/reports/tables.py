@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from headstart.configs.base import OutputConfig
 from headstart.configs.classify import ClassifyConfig
+from headstart.configs.masks import MasksConfig
 from headstart.configs.pretrain import PretrainConfig
 from headstart.configs.segment import SegmentConfig
 from headstart.configs.study import DemoConfig, StudyConfig
@@ -34,6 +35,7 @@ CONFIGS: dict[str, type[OutputConfig]] = {
     "pretrain": PretrainConfig,
     "classify": ClassifyConfig,
     "segment": SegmentConfig,
+    "masks": MasksConfig,
     "study": StudyConfig,
     "demo": DemoConfig,
 }

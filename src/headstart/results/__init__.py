@@ -12,6 +12,7 @@ from headstart.results.base import (
     printable,
 )
 from headstart.results.comparison import NUMBERS, CompareResult, Difference, DifferenceKind
+from headstart.results.masks import MaskedImage, MasksResult
 from headstart.results.runs import (
     ClassifyResult,
     DataFacts,
@@ -67,6 +68,8 @@ __all__ = [
     "LookFigures",
     "MaskPicture",
     "MaskSample",
+    "MaskedImage",
+    "MasksResult",
     "MiouResult",
     "PairedDifference",
     "PredictResult",
