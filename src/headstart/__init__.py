@@ -10,7 +10,7 @@ _HOMES = {
     "pretrain": "headstart.tasks.pretrain",
     "classify": "headstart.tasks.classify",
     "segment": "headstart.tasks.segment",
-    "predict": "headstart.inference.predict",
+    "predict": "headstart.verbs",
     "masks": "headstart.sam.verb",
     "evaluate": "headstart.verbs",
     "data_check": "headstart.verbs",

@@ -55,7 +55,7 @@ VERBS = {
     ),
     "predict": Verb(
         "headstart.configs.inference:PredictConfig",
-        "headstart.inference.predict:predict",
+        "headstart.verbs:predict",
         "masks or classes of images and GeoTIFFs of any size, by a finished run's model",
         positional=("run", "inputs"),
     ),
@@ -283,7 +283,7 @@ def usage(name: str, verb: Verb, config_class: type[Config]) -> str:
         parts += [f"Recipes: {', '.join(load(verb.recipes))}. A recipe sets the defaults; flags win over it.", ""]
     required = {name: f"?{name}" for name, field in config_class.model_fields.items() if field.is_required()}
     defaults = flattened(config_class.model_validate(required, strict=False).model_dump(exclude=set(required)))
-    for flag, field in fields_of(config_class).items():
+    for flag, field in sorted(fields_of(config_class).items(), key=lambda each: "." in each[0]):  # groups come last
         value = defaults.get(flag, field.get_default())
         default = "required" if field.is_required() else f"default: {shown(value)}"
         head = f"  --{flag}" + ("" if is_bool(field) else f" {type_words(field.annotation)}") + f"  ({default})"

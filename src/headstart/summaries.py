@@ -1,5 +1,6 @@
 """Results in a few lines, for the terminal."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from headstart.comparison.words import compare_lines
 from headstart.results import (
     ClassifyResult,
+    ClassScore,
     CompareResult,
     DataCheckResult,
     EvaluateResult,
@@ -102,6 +104,12 @@ def masks_lines(result: MasksResult) -> list[str]:
         f"{result.coverage:.1%} of the pixels.",
         f"{result.pixels / 1e6:.1f} Mpx looked at now, in {result.seconds:.0f} s.",
     ]
+    if result.classified_by is not None:
+        totals = Counter[str]()
+        for image in result.images:
+            totals.update(image.classes or {})
+        told = ", ".join(f"{name} {number}" for name, number in totals.items())
+        lines.append(f"Masks of each class, by {result.classified_by}: {told}.")
     lines += [f"Weights: {result.weights}"] * bool(result.weights)
     if result.failed:
         lines.append(f"{len(result.failed)} input(s) could not be decoded: see quarantine.csv.")
@@ -167,10 +175,41 @@ PROTOCOL_WORDS: dict[Protocol, str] = {
 def miou_lines(result: MiouResult) -> list[str]:
     """The scores, and what they are not about."""
     lines = score_lines(result.scores)
+    if result.refined is not None:
+        lines += refined_lines(result.scores, result.refined, result.refined_by or "")
     if result.left_out:
         lines.append(f"Left out, {len(result.left_out)} file(s) without a partner:")
         lines += capped([f"  {name}" for name in result.left_out])
     return lines
+
+
+def refined_lines(own: SegmentScores, refined: SegmentScores, method: str) -> list[str]:
+    """IoU and boundary F1 before and after a refinement, class by class, with the differences in percentage points."""
+    names = ["class", *(each.name for each in own.classes), "mean"]
+    width = max(map(len, names))
+    rows = [(each.iou, after.iou, each.boundary_f1, after.boundary_f1) for each, after in pairs_of(own, refined)]
+    rows.append((own.miou, refined.miou, own.boundary_f1, refined.boundary_f1))
+    head = f"{'own':>6}  {'refined':>7}  {'change':>6}"
+    lines = [
+        f"Refined ({method}), against the model's own masks of the same images; changes in percentage points:",
+        f"{'':<{width}}     {'IoU':<23}  boundary F1",
+        f"{'class':<{width}}  {head}  {head}",
+    ]
+    return lines + [
+        f"{name:<{width}}  {change_words(iou, iou_after)}  {change_words(f1, f1_after)}"
+        for name, (iou, iou_after, f1, f1_after) in zip(names[1:], rows, strict=True)
+    ]
+
+
+def pairs_of(own: SegmentScores, refined: SegmentScores) -> list[tuple[ClassScore, ClassScore]]:
+    """The classes before and after."""
+    return list(zip(own.classes, refined.classes, strict=True))
+
+
+def change_words(before: float | None, after: float | None) -> str:
+    """Two shares and what came to the first."""
+    change = "-" if before is None or after is None else f"{100 * (after - before):+.1f}"
+    return f"{share(before):>6}  {share(after):>7}  {change:>6}"
 
 
 def score_lines(scores: SegmentScores) -> list[str]:

@@ -1,15 +1,27 @@
 """The verbs that put finished parts together: a study with its pictures and its page."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from headstart.configs.compare import CompareConfig
 from headstart.configs.data import DataCheckConfig
-from headstart.configs.inference import EvaluateConfig
+from headstart.configs.inference import EvaluateConfig, PredictConfig
 from headstart.configs.report import ReportConfig
 from headstart.configs.study import DemoConfig, StudyConfig
 from headstart.configs.tsne import TsneConfig
-from headstart.errors import DataError, RunError
-from headstart.results import CompareResult, DataCheckResult, EvaluateResult, MiouResult, StudyResult, TsneResult
+from headstart.errors import ConfigError, DataError, RunError
+from headstart.results import (
+    CompareResult,
+    DataCheckResult,
+    EvaluateResult,
+    MiouResult,
+    PredictResult,
+    StudyResult,
+    TsneResult,
+)
+
+REGIONS = "regions"
+"""The folder below --out in which the masks are kept that --refine sam finds."""
 
 
 def study(config: StudyConfig) -> StudyResult:
@@ -29,6 +41,17 @@ def demo(config: DemoConfig) -> StudyResult:
     return run_demo(config)
 
 
+def predict(config: PredictConfig) -> PredictResult:
+    """Masks or classes of images by a finished run's model (``inference.predict``), refined where that is asked for."""
+    from headstart.inference.predict import predict as predict_inputs
+
+    if config.refine == "none":
+        return predict_inputs(config)
+    from headstart.sam.refiner import SamRefiner
+
+    return predict_inputs(config, SamRefiner(config, config.out / REGIONS, config.overwrite))
+
+
 def evaluate(config: EvaluateConfig) -> MiouResult | EvaluateResult:
     """Score a finished run's model on other images. RunError for a run without a model to score."""
     from headstart.training.rundir import read_config
@@ -37,7 +60,15 @@ def evaluate(config: EvaluateConfig) -> MiouResult | EvaluateResult:
     if verb == "segment":
         from headstart.tasks.segment.evaluate import evaluate_segmenter
 
-        return evaluate_segmenter(config)
+        if config.refine == "none":
+            return evaluate_segmenter(config)
+        from headstart.sam.refiner import SamRefiner
+
+        with TemporaryDirectory() as beside:
+            folder = (config.out or Path(beside)) / REGIONS
+            return evaluate_segmenter(config, SamRefiner(config, folder, overwrite=True))
+    if config.refine != "none":
+        raise ConfigError(f"--refine is for segmentation runs; {config.run} is a {verb} run")
     if verb == "classify":
         from headstart.tasks.classify.evaluate import evaluate_classifier
 

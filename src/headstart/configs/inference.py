@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from headstart.configs.base import Config, FilePath, OutputConfig
+from headstart.configs.masks import SamConfig
 from headstart.results import Protocol
 
 
@@ -21,7 +22,27 @@ class TilingConfig(Config):
     """Tiles that go through the network together."""
 
 
-class PredictConfig(OutputConfig):
+class RefineConfig(Config):
+    """How the masks of Segment Anything sharpen those of a segmentation model."""
+
+    refine: Literal["none", "sam"] = "none"
+    """sam: give each region that Segment Anything finds the one class which the model favours in it, where the model is
+    sure of it; elsewhere its own answer stays."""
+    refine_margin: float = Field(default=0.2, ge=0, le=1)
+    """A region is sure where the largest mean probability of a class is above the second largest by at least this."""
+    sam: SamConfig = SamConfig()
+
+    def conflicts(self) -> list[str]:
+        problems = super().conflicts()
+        fields = type(self).model_fields
+        if self.refine == "none" and self.sam != fields["sam"].default:
+            problems.append("--sam.* are settings of --refine sam: give that too, or leave them away")
+        if self.refine == "none" and self.refine_margin != fields["refine_margin"].default:
+            problems.append("--refine-margin is a setting of --refine sam: give that too, or leave it away")
+        return problems
+
+
+class PredictConfig(RefineConfig, OutputConfig):
     """Masks (or classes) that a trained run predicts for images, GeoTIFFs of any size included."""
 
     run: FilePath
@@ -43,7 +64,7 @@ class PredictConfig(OutputConfig):
     tiles: TilingConfig = TilingConfig()
 
 
-class EvaluateConfig(Config):
+class EvaluateConfig(RefineConfig):
     """A finished run's model on other images, with the metrics of its task."""
 
     run: FilePath

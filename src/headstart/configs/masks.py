@@ -59,26 +59,15 @@ class MaskTilesConfig(Config):
     """Masks of two tiles become one where their IoU within the tiles' overlap reaches this."""
 
 
-class MasksConfig(MaskConfig, OutputConfig):
-    """Everything in images, as masks: Segment Anything's automatic masks, in files for people and for other tools."""
+class SamConfig(MaskConfig):
+    """Segment Anything wherever it is used: which model, and how it looks at an image."""
 
-    inputs: tuple[str, ...] = Field(default=(), strict=False)
-    """Image files, folders of them, or quoted globs; GeoTIFFs of any size."""
     model: str = "vit_h"
     """Short name of a model (docs/reference/masks.md lists them); its weights are downloaded at the first use."""
     checkpoint: FilePath | None = None
     """Weights on this disk instead: a file as published (sam_vit_*.pth), or a directory as transformers saves it."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of encoder and decoder; auto takes bf16 where the processor has it natively."""
-    id_format: Literal["png", "tif"] = "png"
-    """Form of an image's id raster: an RGB PNG with id = R + 256 G + 65536 B, or a uint32 TIFF. A GeoTIFF's is always a
-    uint32 GeoTIFF."""
-    polygons: Literal["auto", "none", "gpkg", "geojson"] = "auto"
-    """Write the masks as polygons along the pixels' edges; auto: a GeoPackage for each input that lies on Earth."""
-    overlay_px: int = Field(default=2048, ge=64)
-    """Longest side in pixels of the overlay picture of a larger image."""
-    overwrite: bool = False
-    """Make again what is already in --out; without it, finished files are kept and the rest is done."""
     tiles: MaskTilesConfig = MaskTilesConfig()
 
     def conflicts(self) -> list[str]:
@@ -90,3 +79,21 @@ class MasksConfig(MaskConfig, OutputConfig):
     def generator(self) -> MaskConfig:
         """The generator's settings alone."""
         return MaskConfig(**{name: getattr(self, name) for name in MaskConfig.model_fields})
+
+
+class MasksConfig(SamConfig, OutputConfig):
+    """Everything in images, as masks: Segment Anything's automatic masks, in files for people and for other tools."""
+
+    inputs: tuple[str, ...] = Field(default=(), strict=False)
+    """Image files, folders of them, or quoted globs; GeoTIFFs of any size."""
+    classify: FilePath | None = None
+    """Directory of a finished segmentation run: each mask gets the class that its model favours there."""
+    id_format: Literal["png", "tif"] = "png"
+    """Form of an image's id raster: an RGB PNG with id = R + 256 G + 65536 B, or a uint32 TIFF. A GeoTIFF's is always a
+    uint32 GeoTIFF."""
+    polygons: Literal["auto", "none", "gpkg", "geojson"] = "auto"
+    """Write the masks as polygons along the pixels' edges; auto: a GeoPackage for each input that lies on Earth."""
+    overlay_px: int = Field(default=2048, ge=64)
+    """Longest side in pixels of the overlay picture of a larger image."""
+    overwrite: bool = False
+    """Make again what is already in --out; without it, finished files are kept and the rest is done."""

@@ -89,6 +89,7 @@ def is_finished(config: PredictConfig, key: str) -> bool:
 def refuse_settings_of_masks(config: PredictConfig) -> None:
     """ConfigError, with every one, for settings that have no sense for a classification run."""
     given = {"--probabilities": config.probabilities, "--polygons": config.polygons != "none"}
+    given["--refine"] = config.refine != "none"
     given["--tiles"] = config.tiles != TilingConfig()
     wrong = [
         f"{flag} is for segmentation runs; {config.run} is a classification run" for flag, on in given.items() if on

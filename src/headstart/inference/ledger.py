@@ -59,6 +59,11 @@ class Ledger:
         facts = file_facts(source.path)
         return (entry.size, entry.changed) == (facts["size"], facts["changed"])
 
+    def made_with(self, output: PurePosixPath) -> str | None:
+        """The settings that ``output`` was made with, as far as this folder knows."""
+        entry = self.entries.get(str(output))
+        return entry.settings if entry else None
+
     def begin(self, source: Input, outputs: Sequence[PurePosixPath], settings: str) -> None:
         """Say what ``outputs`` will be made from, and remove what is in their places."""
         facts = file_facts(source.path)

@@ -5,12 +5,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.configs.inference import PredictConfig
+from headstart.configs.inference import PredictConfig, TilingConfig
 from headstart.data.decode import DecodeError, decode
 from headstart.data.palettes import Palette
 from headstart.inference.geo import geo
@@ -22,7 +23,8 @@ from headstart.inference.pictures import predict_pictures, read_ahead, save_perc
 from headstart.inference.polygons import write_polygons
 from headstart.inference.raster import RasterJob, predict_raster, remove_parts
 from headstart.inference.raster_output import Labels
-from headstart.inference.tiles import Predictor
+from headstart.inference.refinement import Regions
+from headstart.inference.tiles import Predictor, Strip
 from headstart.models.segmenter_files import read_segmenter
 from headstart.training.progress import Progress
 from headstart.training.rundir import write_config
@@ -45,11 +47,48 @@ class Settings:
     polygons: str
 
     @classmethod
-    def of(cls, config: PredictConfig, model: bytes) -> "Settings":
-        """``model`` is the content of model.json, which has the weights' sha256 in it."""
+    def of(cls, config: PredictConfig, model: str, refiner: "Refiner | None") -> "Settings":
+        """``model`` is the sum of model.json, which has the weights' sha256 in it."""
         tiles = config.tiles.model_dump(exclude={"batch"})
-        masks = short(key_of(model=hashlib.sha256(model).hexdigest(), tiles=tiles, precision=config.precision))
+        refined = {} if refiner is None else {"refined": refiner.settings}
+        masks = short(key_of(model=model, tiles=tiles, precision=config.precision, **refined))
         return cls(masks, short(key_of(masks=masks, simplify=config.simplify, min_pixels=config.min_pixels)))
+
+
+class Refiner(Protocol):
+    """Finds the regions of images. ``settings`` is a short name of all that they, and their classes, depend on."""
+
+    @property
+    def settings(self) -> str: ...
+
+    def find(self, sources: Sequence[Input]) -> None:
+        """Find the regions of all ``sources`` that are not found yet, and keep them on the disk."""
+        ...
+
+    def regions(self, source: Input, n_classes: int) -> Regions:
+        """The regions of one of the ``sources``. DecodeError where it could not be decoded."""
+        ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network of a segmentation run, ready to predict; ``sum`` tells it from any other."""
+
+    predictor: Predictor
+    labels: Labels
+    sum: str
+
+    @classmethod
+    def of(cls, run: Path, tiling: TilingConfig) -> "Model":
+        """From the run's export. RunError, WeightsError or ConfigError where it cannot be had."""
+        segmenter, facts = read_segmenter(run / "export")
+        size = segmenter.fixed_size or facts["image_size"] or DEFAULT_TILE
+        fixed = segmenter.fixed_size is not None
+        return cls(
+            Predictor(segmenter, segmenter.mean, segmenter.std, tiling, int(size), fixed),
+            Labels(Palette.from_dict(facts["palette"]), segmenter.n_outputs),
+            hashlib.sha256((run / "export" / "model.json").read_bytes()).hexdigest(),
+        )
 
 
 @dataclass(frozen=True)
@@ -61,20 +100,14 @@ class Todo:
     polygons: bool
 
 
-def predict_masks(config: PredictConfig, inputs: Sequence[Input]) -> Outcome:
+def predict_masks(config: PredictConfig, inputs: Sequence[Input], refiner: Refiner | None = None) -> Outcome:
     """Predict what is not finished. See ``predict.predict`` for the outputs and the errors."""
-    folder = config.run / "export"
-    segmenter, facts = read_segmenter(folder)
-    labels = Labels(Palette.from_dict(facts["palette"]), segmenter.n_outputs)
+    model = Model.of(config.run, config.tiles)
     for module in ("rasterio",) * config.probabilities + ("rasterio", "shapely", "pyogrio") * (
         config.polygons != "none"
     ):
         geo(module)
-    settings = Settings.of(config, (folder / "model.json").read_bytes())
-    size = segmenter.fixed_size or facts["image_size"] or DEFAULT_TILE
-    predictor = Predictor(
-        segmenter, segmenter.mean, segmenter.std, config.tiles, int(size), segmenter.fixed_size is not None
-    )
+    settings = Settings.of(config, model.sum, refiner)
     items = plan_outputs(inputs, config.probabilities, config.polygons)
     ledger = Ledger(config.out, config.overwrite)
     todo = [each for item in items if (each := _still_to_do(item, ledger, settings))]
@@ -84,10 +117,12 @@ def predict_masks(config: PredictConfig, inputs: Sequence[Input]) -> Outcome:
             remove_parts(config.out / item.main)  # it was killed between the last file and the tidying up
     if len(todo) < len(items):
         logger.info("%d of %d inputs are finished already.", len(items) - len(todo), len(items))
+    if refiner is not None:
+        refiner.find([each.item.source for each in todo if each.masks])
     config.out.mkdir(parents=True, exist_ok=True)
     write_config(config.out, config, "predict", model=settings.masks)
-    with inference_context(segmenter, config.precision):
-        making = _Making(config, predictor, labels, ledger, settings, Outcome())
+    with inference_context(model.predictor.network, config.precision):
+        making = _Making(config, model.predictor, model.labels, ledger, settings, Outcome(), refiner)
         making.pictures([each for each in todo if not each.item.raster])
         making.rasters([each for each in todo if each.item.raster])
     outcome = making.outcome
@@ -115,15 +150,26 @@ class _Making:
     ledger: Ledger
     settings: Settings
     outcome: Outcome
+    refiner: Refiner | None
 
     def pictures(self, todo: Sequence[Todo]) -> None:
         """Predict images that are no rasters."""
         decoded: list[Item] = []
-        predicted = predict_pictures(
-            self.predictor, self.labels, self._decoded(todo, decoded), self.config.probabilities
-        )
+        regions: dict[int, Regions] = {}
+
+        def add(i: int, strip: Strip) -> None:
+            if i not in regions and (found := self._regions(decoded[i])) is not None:
+                regions[i] = found
+            if i in regions:
+                regions[i].add(regions[i].sums(strip, 0))
+
+        images = self._decoded(todo, decoded)
+        predicted = predict_pictures(self.predictor, self.labels, images, self.config.probabilities, add)
         with Progress(len(todo), 0, 1, True, "image") as progress:
             for i, layers in enumerate(predicted):
+                if i in regions:
+                    height, width = layers.shape[1:]
+                    layers[0] = regions.pop(i).repainted((0, 0, width, height), layers[0])
                 self._save(decoded[i], layers)
                 self.outcome.pixels += layers[0].size
                 progress.update(i + 1 + len(self.outcome.reasons))
@@ -156,11 +202,15 @@ class _Making:
             try:
                 if each.masks:
                     logger.info("%s", item.source.path)
-                    self.outcome.pixels += predict_raster(self.predictor, self.labels, self._job(item))
+                    job = self._job(item)
+                    self.outcome.pixels += predict_raster(self.predictor, self.labels, job, self._regions(item))
                 if item.polygons is not None:
                     self._polygons(self._path(item.main), item.polygons)
             except DecodeError as error:
                 self._refused(item, error)
+
+    def _regions(self, item: Item) -> Regions | None:
+        return None if self.refiner is None else self.refiner.regions(item.source, self.labels.n_outputs)
 
     def _job(self, item: Item) -> RasterJob:
         second = None if item.probabilities is None else self._path(item.probabilities)

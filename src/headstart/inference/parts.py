@@ -32,7 +32,7 @@ class Parts:
         return self._path(name).is_file()
 
     def save(self, name: str, array: np.ndarray) -> None:
-        """Keep ``array``, uint8 of any shape."""
+        """Keep the bytes of ``array``, uint8 or of another type that ``load``'s caller views them as."""
         self._write(self._path(name), zlib.compress(array.tobytes(), COMPRESSION))
 
     def load(self, name: str, shape: tuple[int, ...]) -> np.ndarray:

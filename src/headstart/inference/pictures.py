@@ -20,21 +20,33 @@ B = TypeVar("B")
 
 
 def predict_pictures(
-    predictor: Predictor, labels: Labels, images: Iterable[Tensor], both: bool
+    predictor: Predictor,
+    labels: Labels,
+    images: Iterable[Tensor],
+    both: bool,
+    seen: Callable[[int, Strip], None] = lambda i, strip: None,
 ) -> Iterator[np.ndarray]:
     """Layers uint8 (1 or 1 + C, H, W) of each image uint8 (3, H, W), in order (see ``raster_output.packed``).
 
     Neighbours of one size that fit in a tile share a batch; of larger images only strips of probabilities are in
-    memory.
+    memory. ``seen`` is called with the index of an image and each strip of it.
     """
+    i = 0
+
+    def layers(strip: Strip) -> np.ndarray:
+        seen(i, strip)
+        return packed(strip, width, labels, both)
+
     for batch in batches_of_equal(predictor, images):
         height, width = batch[0].shape[1:]
         if predictor.fits(batch[0]):
             for probabilities in predict_whole(predictor, batch):
-                yield packed(Strip(0, 0, height, probabilities, None), width, labels, both)
+                yield layers(Strip(0, 0, height, probabilities, None))
+                i += 1
         else:
             strips = predict_strips(predictor, _reader(batch[0]), predictor.grid(height, width))
-            yield np.concatenate([packed(strip, width, labels, both) for strip in strips], axis=1)
+            yield np.concatenate([layers(strip) for strip in strips], axis=1)
+            i += 1
 
 
 def _reader(image: Tensor) -> Callable[[int, int, int, int], Pixels]:

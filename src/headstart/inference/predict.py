@@ -12,7 +12,7 @@ from headstart.data.imageset import ImageSet
 from headstart.errors import DataError, RunError
 from headstart.inference.classes import predict_classes
 from headstart.inference.inputs import Input, find_inputs
-from headstart.inference.masks import predict_masks
+from headstart.inference.masks import Refiner, predict_masks
 from headstart.inference.outcome import QUARANTINE
 from headstart.results import PredictResult
 from headstart.training.rundir import read_config, refuse_file
@@ -20,21 +20,24 @@ from headstart.training.rundir import read_config, refuse_file
 logger = logging.getLogger(__name__)
 
 
-def predict(config: PredictConfig) -> PredictResult:
+def predict(config: PredictConfig, refiner: Refiner | None = None) -> PredictResult:
     """Predict the inputs with the model of ``config.run`` and write the outputs below ``config.out``.
 
     Segmentation: NAME_mask.png in the palette's colours for an image, the class raster NAME.tif for a GeoTIFF, and
-    what else was asked for. Classification: predictions.csv. Finished outputs are kept, interrupted rasters go on.
+    what else was asked for. ``refiner`` is what ``config.refine`` names (``verbs.predict`` brings it). Classification:
+    predictions.csv. Finished outputs are kept, interrupted rasters go on.
     Inputs that cannot be decoded are listed in quarantine.csv and in ``failed``; DataError when that is all of them.
     Raises ConfigError, RunError, WeightsError or MissingExtraError before anything is written.
     """
+    if (config.refine == "none") != (refiner is None):
+        raise ValueError(f"a refiner is for --refine sam and needed there; this is --refine {config.refine}")
     verb = kind_of_run(config.run)
     inputs = find_inputs(config.inputs, config.out)
     refuse_file(config.out)
     if (config.out / "config.json").is_file() and (found := read_config(config.out)["verb"]) != "predict":
         raise RunError(f"{config.out} holds a {found} run. Choose another --out.")
     began = time.monotonic()
-    outcome = (predict_masks if verb == "segment" else predict_classes)(config, inputs)
+    outcome = predict_masks(config, inputs, refiner) if verb == "segment" else predict_classes(config, inputs)
     note_refused(config.out, inputs, outcome.reasons)
     result = PredictResult(
         run=str(config.run),

@@ -26,7 +26,9 @@ from headstart.inference.raster_output import (
     block_width,
     packed,
     part_name,
+    sums_name,
 )
+from headstart.inference.refinement import Regions
 from headstart.inference.tiles import Pixels, Predictor, predict_strips
 from headstart.training.progress import Progress
 
@@ -50,8 +52,8 @@ class RasterJob:
     key: str
 
 
-def predict_raster(predictor: Predictor, labels: Labels, job: RasterJob) -> int:
-    """Write ``job.classes`` (and ``job.probabilities``); the number of pixels.
+def predict_raster(predictor: Predictor, labels: Labels, job: RasterJob, regions: Regions | None = None) -> int:
+    """Write ``job.classes`` (and ``job.probabilities``); the number of pixels. ``regions`` change the classes.
 
     Finished strips are kept in a folder beside the output, so that the same call goes on after an interruption and
     comes to the same files; the folder is removed at the end. The outputs appear whole or not at all. Raises
@@ -64,11 +66,15 @@ def predict_raster(predictor: Predictor, labels: Labels, job: RasterJob) -> int:
         key = key_of(job=job.key, probabilities=job.probabilities is not None, panel=width, **file_facts(job.source))
         parts = Parts(parts_folder(job.classes), key)
         try:
-            _predict_missing(predictor, labels, job, RasterSource(raster), panels, parts)
+            _predict_missing(predictor, labels, job, RasterSource(raster), panels, parts, regions)
         except DecodeError:
             parts.remove()  # a damaged file has nothing to go on with
             raise
-        output = RasterOutput(raster, labels, panels, parts, both=job.probabilities is not None)
+        if regions is not None:
+            for i, grid in enumerate(panels):
+                for row in range(grid.n_rows):
+                    regions.add(parts.load(sums_name(i, row), (-1,)).view(np.float64))
+        output = RasterOutput(raster, labels, panels, parts, both=job.probabilities is not None, regions=regions)
         written = [(output.write_classes(), job.classes)]
         if job.probabilities is not None:
             written.insert(0, (output.write_probabilities(), job.probabilities))
@@ -155,9 +161,15 @@ class RasterSource:
 
 
 def _predict_missing(
-    predictor: Predictor, labels: Labels, job: RasterJob, source: RasterSource, panels: list[Grid], parts: Parts
+    predictor: Predictor,
+    labels: Labels,
+    job: RasterJob,
+    source: RasterSource,
+    panels: list[Grid],
+    parts: Parts,
+    regions: Regions | None,
 ) -> None:
-    """Predict the strips that are not among the parts, in order, and keep each."""
+    """Predict the strips that are not among the parts, in order, and keep each, after what it adds to the regions."""
     firsts = [
         next((row for row in range(grid.n_rows) if part_name(i, row) not in parts), grid.n_rows)
         for i, grid in enumerate(panels)
@@ -177,6 +189,8 @@ def _predict_missing(
             if first == grid.n_rows:
                 continue
             for strip in predict_strips(predictor, source.read, grid, first, count):
+                if regions is not None:
+                    keeper.save(sums_name(i, strip.row), regions.sums(strip, grid.left))
                 layers = packed(strip, grid.right - grid.left, labels, job.probabilities is not None)
                 keeper.save(part_name(i, strip.row), layers)
 

@@ -17,6 +17,7 @@ from headstart.data.palettes import Palette
 from headstart.inference.geo import geo, open_raster
 from headstart.inference.grid import Grid
 from headstart.inference.parts import Parts
+from headstart.inference.refinement import Regions
 from headstart.inference.tiles import Strip, most_probable
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,11 @@ def part_name(panel: int, row: int) -> str:
     return f"{panel:03}-{row:06}"
 
 
+def sums_name(panel: int, row: int) -> str:
+    """What the sums of a strip's probabilities within regions are called among the parts."""
+    return f"{part_name(panel, row)}-sums"
+
+
 def block_width(raster: Any) -> int:
     """Width in pixels of the blocks in which an output for ``raster`` is written, where these are not whole rows."""
     return int(raster.profile["blockxsize"]) if raster.profile.get("tiled") else BLOCK
@@ -68,13 +74,14 @@ def block_width(raster: Any) -> int:
 
 @dataclass(frozen=True)
 class RasterOutput:
-    """Puts the parts of ``panels`` together. ``raster`` is the open input."""
+    """Puts the parts of ``panels`` together. ``raster`` is the open input; ``regions``, if any, change its classes."""
 
     raster: Any
     labels: Labels
     panels: list[Grid]
     parts: Parts
     both: bool
+    regions: Regions | None = None
 
     def write_classes(self) -> Path:
         """The class raster: the palette's values in one band, with a colour table. The path among the parts."""
@@ -88,8 +95,14 @@ class RasterOutput:
                 **{f"CLASS_{v}": name for name, v in zip(self.labels.palette.classes, table, strict=False)}
             )
             for window, layers in self._blocks(slice(0, 1), int(output.block_shapes[0][0])):
-                output.write(table[layers], window=window)
+                output.write(table[self._refined(window, layers[0])], 1, window=window)
         return path
+
+    def _refined(self, window: Any, indices: np.ndarray) -> np.ndarray:
+        if self.regions is None:
+            return indices
+        left, top = window.col_off, window.row_off
+        return self.regions.repainted((left, top, left + window.width, top + window.height), indices)
 
     def write_probabilities(self) -> Path:
         """The second raster: the probability of each class in percent, a band each; 255 is nodata."""

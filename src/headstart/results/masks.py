@@ -13,7 +13,7 @@ class MaskedImage(Record):
 
     ``coverage`` is the share, in [0, 1], of all pixels of the image that lie in some mask. ``areas`` are the smallest,
     the median and the largest mask in pixels, None where there is no mask. ``tiles`` is 1 where the image was looked at
-    whole.
+    whole. ``classes`` are the masks of each class, None where they were not classified.
     """
 
     source: str
@@ -28,6 +28,7 @@ class MaskedImage(Record):
     ids: str
     overlay: str
     polygons: str | None
+    classes: dict[str, int] | None = None
 
 
 class MasksResult(Record):
@@ -35,7 +36,7 @@ class MasksResult(Record):
 
     ``generator`` and ``tiles`` are the settings of the method. ``weights`` says how they were loaded, None where every
     file was finished before. ``coverage`` is the share of all pixels of all images that lie in some mask. ``pixels``
-    and ``seconds`` are of this call.
+    and ``seconds`` are of this call. ``classified_by`` is the segmentation run that gave the masks their classes.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -46,6 +47,7 @@ class MasksResult(Record):
     precision: str
     generator: dict[str, Any]
     tiles: dict[str, Any]
+    classified_by: str | None = None
     weights: WeightsReport | None
     images: list[MaskedImage]
     coco: str

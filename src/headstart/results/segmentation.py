@@ -119,7 +119,11 @@ class SegmentResult(Record):
 
 
 class MiouResult(Record):
-    """Result of ``headstart miou`` and, for a segmentation run, ``headstart evaluate``."""
+    """Result of ``headstart miou`` and, for a segmentation run, ``headstart evaluate``.
+
+    ``refined`` are the scores of the same predictions after ``--refine``, and ``refined_by`` its method in words; None
+    without it.
+    """
 
     schema_version: int = SCHEMA_VERSION
     task: Literal["miou"] = "miou"
@@ -128,6 +132,8 @@ class MiouResult(Record):
     palette: str
     scores: SegmentScores
     left_out: list[str]
+    refined: SegmentScores | None = None
+    refined_by: str | None = None
 
 
 class PredictResult(Record):

@@ -1,7 +1,8 @@
 """One COCO annotation file for all images of a call: what labelling tools and ``pycocotools`` load.
 
-Boxes are COCO's XYWH here, and every mask is of the one category "object". Estimates and the id in the image's own
-files come along as further fields, which readers of COCO files pass over.
+Boxes are COCO's XYWH here, and every mask is of the one category "object", unless a segmentation model has given it a
+class. Estimates and the id in the image's own files come along as further fields, which readers of COCO files pass
+over.
 """
 
 import json
@@ -11,18 +12,22 @@ from typing import Any, TextIO
 
 from headstart.files import written_beside
 from headstart.results import printable
+from headstart.sam.files import Categories
 
-CATEGORY = {"id": 1, "name": "object", "supercategory": "object"}
+CATEGORY: dict[str, Any] = {"id": 1, "name": "object", "supercategory": "object"}
 
 
-def write_coco(path: Path, files: Sequence[Path], version: str) -> int:
+def write_coco(path: Path, files: Sequence[Path], version: str, categories: Categories = (CATEGORY,)) -> int:
     """Write the file from the images' own JSON ``files``, in their order, one in memory at a time.
 
-    Whole or not at all. The number of annotations.
+    Whole or not at all. The number of annotations. ``categories`` are those of all files, whose masks are of the first
+    where they have none.
     """
     with written_beside(path) as beside, beside.open("w", encoding="utf-8", newline="\n") as stream:
         info = {"description": "automatic masks by headstart masks", "version": version}
-        stream.write(f'{{\n "info": {json.dumps(info)},\n "licenses": [],\n "categories": [{json.dumps(CATEGORY)}],\n')
+        stream.write(
+            f'{{\n "info": {json.dumps(info)},\n "licenses": [],\n "categories": {json.dumps(list(categories))},\n'
+        )
         images, n = [], 0
         stream.write(' "annotations": [')
         for number, file in enumerate(files, 1):
@@ -47,7 +52,7 @@ def coco_annotation(entry: dict[str, Any], number: int, image: int) -> dict[str,
     return {
         "id": number,
         "image_id": image,
-        "category_id": CATEGORY["id"],
+        "category_id": entry.get("category_id", CATEGORY["id"]),
         "iscrowd": 0,
         "area": entry["area"],
         "bbox": [x0, y0, x1 - x0, y1 - y0],
@@ -55,4 +60,5 @@ def coco_annotation(entry: dict[str, Any], number: int, image: int) -> dict[str,
         "mask_id": entry["id"],
         "predicted_iou": entry["predicted_iou"],
         "stability_score": entry["stability_score"],
+        **({"score": entry["class_probability"]} if "class_probability" in entry else {}),
     }

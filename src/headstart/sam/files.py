@@ -18,6 +18,8 @@ from headstart.results import SCHEMA_VERSION, printable
 from headstart.sam.record import Mask, coco_rle, runs_in_image, with_runs
 from headstart.sam.runs import Runs, joined, runs_of
 
+Categories = tuple[dict[str, Any], ...]
+"""COCO's categories: ``id`` from 1, ``name``, ``supercategory``."""
 GATHERED = 500
 """Masks whose runs are joined at a time when pixels are counted."""
 
@@ -26,7 +28,8 @@ GATHERED = 500
 class ImageMasks:
     """All masks of an image of ``size`` (height, width), in the order of their ids; ``name`` is that of the image.
 
-    ``tiles`` is how many tiles it was looked at in, and ``covered`` the number of pixels in some mask.
+    ``tiles`` is how many tiles it was looked at in, and ``covered`` the number of pixels in some mask. ``categories``
+    are the classes of the masks, none where they were not classified.
     """
 
     name: str
@@ -34,12 +37,13 @@ class ImageMasks:
     masks: tuple[Mask, ...]
     tiles: int
     covered: int
+    categories: Categories = ()
 
     @classmethod
     def of(cls, name: str, size: tuple[int, int], masks: Iterable[Mask], tiles: int = 1) -> "ImageMasks":
         """The masks with the largest first; of equal ones, that which begins further up and to the left."""
-        ordered = sorted(masks, key=lambda mask: (-mask.area, mask.bbox[1], mask.bbox[0], -mask.predicted_iou))
-        return cls(name, size, tuple(ordered), tiles, covered_pixels(ordered))
+        ordered = largest_first(masks)
+        return cls(name, size, ordered, tiles, covered_pixels(ordered))
 
     @property
     def coverage(self) -> float:
@@ -51,6 +55,11 @@ class ImageMasks:
         """The smallest, the median and the largest area in pixels; None without a mask."""
         areas = [mask.area for mask in self.masks]
         return (areas[-1], int(np.median(areas)), areas[0]) if areas else None
+
+
+def largest_first(masks: Iterable[Mask]) -> tuple[Mask, ...]:
+    """The masks in the order of their ids: by area, then from the top and from the left, then by predicted IoU."""
+    return tuple(sorted(masks, key=lambda mask: (-mask.area, mask.bbox[1], mask.bbox[0], -mask.predicted_iou)))
 
 
 def covered_pixels(masks: Sequence[Mask]) -> int:
@@ -69,8 +78,10 @@ def covered_pixels(masks: Sequence[Mask]) -> int:
 
 def annotation(number: int, mask: Mask) -> dict[str, Any]:
     """A mask as an entry of the file; ``number`` is its id."""
+    classified = {"category_id": mask.category_id, "class_probability": mask.class_probability}
     return {
         "id": number,
+        **(classified if mask.category_id is not None else {}),
         "area": mask.area,
         "bbox": list(mask.bbox),
         "predicted_iou": mask.predicted_iou,
@@ -92,6 +103,7 @@ def write_masks(path: Path, image: ImageMasks) -> None:
         "tiles": image.tiles,
         "covered_pixels": image.covered,
         "coverage": image.coverage,
+        **({"categories": list(image.categories)} if image.categories else {}),
     }
     with written_beside(path) as beside, beside.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write(json.dumps(head, indent=1)[:-2] + ',\n "annotations": [')
@@ -106,7 +118,9 @@ def read_masks(path: Path) -> ImageMasks:
         raw = json.loads(path.read_text(encoding="utf-8"))
         size = (int(raw["height"]), int(raw["width"]))
         masks = tuple(_mask(entry, size) for entry in raw["annotations"])
-        return ImageMasks(str(raw["file_name"]), size, masks, int(raw["tiles"]), int(raw["covered_pixels"]))
+        categories = tuple(dict(each) for each in raw.get("categories", ()))
+        covered = int(raw["covered_pixels"])
+        return ImageMasks(str(raw["file_name"]), size, masks, int(raw["tiles"]), covered, categories)
     except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise RunError(f"{path} cannot be read ({error}). Make it again: the same command with --overwrite.") from error
 
@@ -125,6 +139,8 @@ def _mask(entry: dict[str, Any], size: tuple[int, int]) -> Mask:
         stability=float(entry["stability_score"]),
         point=(float(x), float(y)),
         crop=(x0, y0, x1, y1),
+        category_id=entry.get("category_id"),
+        class_probability=entry.get("class_probability"),
     )
     runs: Runs = runs_of(entry["segmentation"])
     if runs.area != whole.area:

@@ -14,7 +14,8 @@ from headstart.inference.geo import geo, open_raster
 from headstart.inference.pictures import save_picture
 from headstart.inference.raster_output import created_like
 from headstart.sam.files import ImageMasks
-from headstart.sam.record import Mask, runs_in_image
+from headstart.sam.merge import common
+from headstart.sam.record import XYXY, Mask, runs_in_image
 
 STRIP_ROWS = 512
 MOST_PNG_IDS = 256**3 - 1
@@ -25,18 +26,19 @@ def id_strips(image: ImageMasks, rows: int = STRIP_ROWS) -> Iterator[tuple[int, 
     height, width = image.size
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
-        yield top, _strip(image.masks, top, bottom, width)
+        yield top, ids_within(image.masks, (0, top, width, bottom))
 
 
-def _strip(masks: Sequence[Mask], top: int, bottom: int, width: int) -> np.ndarray:
-    ids = np.zeros((bottom - top, width), dtype=np.uint32)
+def ids_within(masks: Sequence[Mask], window: XYXY) -> np.ndarray:
+    """The id raster of a window of the image, uint32 (h, w), of masks that are sorted from the largest."""
+    x0, y0, x1, y1 = window
+    ids = np.zeros((y1 - y0, x1 - x0), dtype=np.uint32)
     for number, mask in enumerate(masks, 1):
-        x0, y0, x1, y1 = mask.bbox
-        if y0 >= bottom or y1 <= top:
+        left, top, right, bottom = common(mask.bbox, window)
+        if left >= right or top >= bottom:
             continue
-        window = (x0, max(y0, top), x1, min(y1, bottom))
-        pixels = runs_in_image(mask).drawn(window)
-        ids[window[1] - top : window[3] - top, x0:x1][pixels] = number
+        pixels = runs_in_image(mask).drawn((left, top, right, bottom))
+        ids[top - y0 : bottom - y0, left - x0 : right - x0][pixels] = number
     return ids
 
 

@@ -18,6 +18,7 @@ from headstart.inference.pictures import save_picture
 from headstart.inference.polygons import Place
 from headstart.inference.raster import GDAL_CACHE_BYTES, RasterSource, one_line, open_rgb, remove_parts
 from headstart.inference.tiles import Pixels, Reader
+from headstart.sam.classify import MaskClassifier
 from headstart.sam.files import ImageMasks, read_masks, write_masks
 from headstart.sam.ids import MOST_PNG_IDS, write_ids
 from headstart.sam.merge import merged
@@ -32,10 +33,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Todo:
-    """What is still to be made of an item; ``masks`` is the JSON file, which needs the model."""
+    """What is still to be made of an item; ``masks`` is the JSON file, which needs the model, and ``classes`` are what
+    a segmentation model adds to it.
+    """
 
     item: MaskItem
     masks: bool
+    classes: bool
     ids: bool
     overlay: bool
     polygons: bool
@@ -47,18 +51,26 @@ class Todo:
         def unfinished(name: PurePosixPath | None, made_with: str) -> bool:
             return name is not None and not ledger.finished(item.source, name, made_with)
 
+        found = settings.masks if ledger.made_with(item.masks) == settings.masks else settings.file
+        masks = unfinished(item.masks, found)
         return cls(
             item,
-            unfinished(item.masks, settings.masks),
+            masks,
+            masks or found != settings.file,
             unfinished(item.ids, settings.ids),
             unfinished(item.overlay, settings.overlay),
             unfinished(item.polygons, settings.polygons),
         )
 
+    @classmethod
+    def of_masks(cls, item: MaskItem) -> "Todo":
+        """The JSON file of an item and nothing else."""
+        return cls(item, masks=True, classes=False, ids=False, overlay=False, polygons=False)
+
     @property
     def anything(self) -> bool:
         """Whether there is anything to do."""
-        return self.masks or self.ids or self.overlay or self.polygons
+        return self.masks or self.classes or self.ids or self.overlay or self.polygons
 
 
 class Source:
@@ -110,12 +122,16 @@ class Maker:
     generator: Generator | None
     ledger: Ledger
     settings: OutputSettings
+    classifier: MaskClassifier | None = None
 
     def make(self, todo: Todo) -> ImageMasks:
         """Write all that ``todo`` asks for. DecodeError where the input cannot be decoded."""
         item = todo.item
         with opened(item) as source:
             image = self._masks(item, source) if todo.masks else read_masks(self._path(item.masks))
+            if todo.classes and self.classifier is not None:
+                image = self.classifier.classified(image, source.read)
+                write_masks(self._begun(item, item.masks, self.settings.file), image)
             if todo.ids:
                 if item.ids.suffix == ".png" and len(image.masks) > MOST_PNG_IDS:
                     raise DecodeError(source.path, f"has more than {MOST_PNG_IDS} masks: take --id-format tif")

@@ -64,16 +64,23 @@ def lies_on_earth(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class OutputSettings:
-    """Short names of everything that an output depends on beside the input: ``masks``, and with it each of the rest."""
+    """Short names of everything that an output depends on beside the input: ``masks``, and with it each of the rest.
+
+    ``file`` is that of the JSON file: ``masks``, and what classifies them where anything does.
+    """
 
     masks: str
+    file: str
     ids: str
     overlay: str
     polygons: str
 
     @classmethod
-    def of(cls, config: MasksConfig) -> "OutputSettings":
-        """The number of prompts in a batch is not among it: it changes the rounding at most."""
+    def of(cls, config: MasksConfig, classified_by: str | None = None) -> "OutputSettings":
+        """``classified_by`` is the sum of the model that gives the masks their classes.
+
+        The number of prompts in a batch is not among it: it changes the rounding at most.
+        """
         method = config.generator().model_dump(exclude={"points_per_batch"})
         masks = short(
             key_of(
@@ -83,8 +90,10 @@ class OutputSettings:
                 **method,
             )
         )
+        classified = short(key_of(masks=masks, classified_by=classified_by, precision=config.precision))
         return cls(
             masks,
+            masks if classified_by is None else classified,
             short(key_of(ids=masks)),
             short(key_of(overlay=masks, side=config.overlay_px)),
             short(key_of(polygons=masks)),

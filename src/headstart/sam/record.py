@@ -26,6 +26,8 @@ class Mask:
         stability: IoU of the masks at a raised and a lowered threshold (segment-anything's ``stability_score``).
         point: (x, y) in pixels of the image, the prompt that the mask answers.
         crop: XYXY of the crop or tile of the image that the model saw.
+        category_id: the class that a segmentation model favours in it, from 1; None where none was asked.
+        class_probability: mean of the model's probability of that class over the mask, in [0, 1].
     """
 
     image_size: tuple[int, int]
@@ -36,6 +38,8 @@ class Mask:
     stability: float
     point: tuple[float, float]
     crop: XYXY
+    category_id: int | None = None
+    class_probability: float | None = None
 
 
 def mask_of(

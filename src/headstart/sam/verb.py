@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ from headstart.inference.inputs import Input, find_inputs
 from headstart.inference.ledger import Ledger
 from headstart.inference.predict import note_refused
 from headstart.results import MaskedImage, MasksResult, WeightsReport
-from headstart.sam.coco import write_coco
+from headstart.sam.classify import MaskClassifier
+from headstart.sam.coco import CATEGORY, write_coco
 from headstart.sam.files import ImageMasks, read_masks
 from headstart.sam.generate import MaskGenerator
 from headstart.sam.load import load_sam
@@ -47,9 +49,10 @@ def masks(config: MasksConfig) -> MasksResult:
     """Find the masks of all inputs and write their files below ``config.out``.
 
     For each input NAME_masks.json, NAME_ids.png (.tif of a GeoTIFF), NAME_overlay.png and, where asked for, polygons;
-    coco.json for all of them. Finished outputs are kept, an interrupted raster goes on after its last tile. Inputs that
-    cannot be decoded are listed in quarantine.csv and in ``failed``; DataError when that is all of them. Raises
-    ConfigError, RunError, WeightsError or MissingExtraError before anything is written.
+    coco.json for all of them. With ``config.classify`` every mask in the JSON files has a class. Finished outputs are
+    kept, an interrupted raster goes on after its last tile. Inputs that cannot be decoded are listed in quarantine.csv
+    and in ``failed``; DataError when that is all of them. Raises ConfigError, RunError, WeightsError or
+    MissingExtraError before anything is written.
     """
     began = time.monotonic()
     coco_mask()
@@ -59,7 +62,8 @@ def masks(config: MasksConfig) -> MasksResult:
     if any(item.polygons for item in items):
         for module in ("rasterio", "shapely", "pyogrio"):
             geo(module)
-    settings = OutputSettings.of(config)
+    classifier = MaskClassifier.of(config.classify, config.precision) if config.classify else None
+    settings = OutputSettings.of(config, classifier.model.sum if classifier else None)
     ledger = Ledger(config.out, config.overwrite)
     todo = [each for item in items if (each := Todo.of(item, ledger, settings)).anything]
     if len(todo) < len(items):
@@ -67,12 +71,14 @@ def masks(config: MasksConfig) -> MasksResult:
     engine = load_engine(config) if any(each.masks for each in todo) else None
     config.out.mkdir(parents=True, exist_ok=True)
     write_config(config.out, config, "masks", model=settings.masks)
-    maker = Maker(config, engine.generator if engine else None, ledger, settings)
+    maker = Maker(config, engine.generator if engine else None, ledger, settings, classifier)
     reasons, pixels = make_all(maker, todo, items)
     note_refused(config.out, inputs, reasons)
     finished = [item for item in items if item.source not in reasons]
     images = [masked_image(item, read_masks(config.out / item.masks)) for item in finished]
-    write_coco(config.out / COCO_FILE, [config.out / item.masks for item in finished], versions()["headstart"])
+    files = [config.out / item.masks for item in finished]
+    categories = classifier.categories if classifier else (CATEGORY,)
+    write_coco(config.out / COCO_FILE, files, versions()["headstart"], categories)
     result = result_of(config, engine, images, pixels)
     result = result.model_copy(
         update={
@@ -122,6 +128,7 @@ def masked_image(item: MaskItem, image: ImageMasks) -> MaskedImage:
         height=image.size[0],
         tiles=image.tiles,
         n_masks=len(image.masks),
+        classes=counted(image),
         coverage=image.coverage,
         areas=image.areas,
         masks=str(item.masks),
@@ -129,6 +136,14 @@ def masked_image(item: MaskItem, image: ImageMasks) -> MaskedImage:
         overlay=str(item.overlay),
         polygons=None if item.polygons is None else str(item.polygons),
     )
+
+
+def counted(image: ImageMasks) -> dict[str, int] | None:
+    """Masks of each class; None where they were not classified."""
+    if not image.categories:
+        return None
+    found = Counter(mask.category_id for mask in image.masks)
+    return {str(each["name"]): found[each["id"]] for each in image.categories}
 
 
 def result_of(config: MasksConfig, engine: Engine | None, images: Sequence[MaskedImage], pixels: int) -> MasksResult:
@@ -142,6 +157,7 @@ def result_of(config: MasksConfig, engine: Engine | None, images: Sequence[Maske
         precision=engine.precision if engine else config.precision,
         generator=config.generator().model_dump(mode="json"),
         tiles=config.tiles.model_dump(mode="json"),
+        classified_by=None if config.classify is None else str(config.classify),
         weights=engine.weights if engine else None,
         images=list(images),
         coco=COCO_FILE,

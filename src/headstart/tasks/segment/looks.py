@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from headstart.analysis.segmentation import Scorer, image_iou
 from headstart.configs.inference import TilingConfig
@@ -38,20 +38,23 @@ class Examiner:
         """Predict every image in evaluation mode and hand truth and prediction to the visitors. Memory: one image."""
         was_training = module.training
         module.eval()
-        for i, predicted in enumerate(self.predictions(module)):
-            truth = read_mask(self.pairs.masks.path(i), self.palette, self.nearest)
+        for i, probabilities in enumerate(self.probabilities(module)):
+            truth, predicted = self.truth(i), most_probable(probabilities).numpy()
             for visit in visitors:
                 visit(i, truth, predicted)
         module.train(was_training)
 
-    def predictions(self, module: nn.Module) -> Iterator[np.ndarray]:
-        """Class indices uint8 (H, W) of each image, in order."""
+    def truth(self, index: int) -> np.ndarray:
+        """Class indices uint8 (H, W) of the mask of a pair."""
+        return read_mask(self.pairs.masks.path(index), self.palette, self.nearest)
+
+    def probabilities(self, module: nn.Module) -> Iterator[Tensor]:
+        """Class probabilities float32 (C, H, W) of each image, in order, by a module in evaluation mode."""
         assert isinstance(module, Segmenter)
         images = (read_image(self.pairs.images.path(i)) for i in range(len(self.pairs)))
         tensors = (torch.from_numpy(image).permute(2, 0, 1) for image in images)
         size, fixed = module.fixed_size or self.image_size, module.fixed_size is not None
-        for probabilities in predict_many(module, tensors, module.mean, module.std, self.tiling, size, fixed):
-            yield most_probable(probabilities).numpy()
+        yield from predict_many(module, tensors, module.mean, module.std, self.tiling, size, fixed)
 
 
 @dataclass
