@@ -67,8 +67,9 @@ class Ledger:
             path = self.out / output
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
-            self.entries[str(output)] = entry
+        untold = [output for output in outputs if self.entries.get(str(output)) != entry]  # a killed call told the rest
+        self.entries |= {str(output): entry for output in untold}
         new = not (self.out / FILE).is_file() or not (self.out / FILE).stat().st_size
         with (self.out / FILE).open("a", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            rows = [(output, item.source.path, entry.size, entry.changed, entry.settings) for output in outputs]
+            rows = [(output, item.source.path, entry.size, entry.changed, entry.settings) for output in untold]
             csv.writer(stream).writerows([COLUMNS, *rows] if new else rows)
