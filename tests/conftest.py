@@ -58,7 +58,8 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in ("images", "masks"):
         (root / folder).mkdir()
     for i in range(10):
-        mask = np.kron(rng.integers(0, 2, (5, 5)), np.ones((8, 8))).astype(np.uint8)
-        Image.fromarray(np.repeat(mask[..., None] * 180 + 20, 3, 2)).save(root / "images" / f"{i}.png")
+        mask = np.kron(rng.integers(0, 2, (5, 5)), np.ones((16, 16))).astype(np.uint8)
+        pixels = mask[..., None] * 80 + 60 + rng.normal(0, 30, (80, 80, 3))
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / "images" / f"{i}.png")
         Image.fromarray(colours[mask]).save(root / "masks" / f"{i}.png")
     return root

@@ -38,8 +38,11 @@ class Ledger:
                 stream.seek(0)
                 stream.write(whole)
                 stream.truncate()
-        for row in csv.DictReader(io.StringIO(whole, newline="")):
-            self.entries[row["output"]] = Entry(int(row["size"]), int(row["changed"]), row["settings"])
+        try:
+            for row in csv.DictReader(io.StringIO(whole, newline="")):
+                self.entries[row["output"]] = Entry(int(row["size"]), int(row["changed"]), row["settings"])
+        except (KeyError, TypeError, ValueError, csv.Error):
+            raise RunError(f"{out / FILE} is no list of predicted files, or damaged. Choose another --out.") from None
 
     def finished(self, item: Item, output: PurePosixPath, settings: str) -> bool:
         """Whether ``output`` is already what it should be.
