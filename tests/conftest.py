@@ -48,3 +48,18 @@ def flat_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i in range(24):
         grating(rng, i % 3).save(root / f"{i:03}.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten images with masks: bright is the second class."""
+    root, rng = tmp_path_factory.mktemp("pairs"), np.random.default_rng(0)
+    colours = np.array([[0, 255, 255], [255, 255, 0]], np.uint8)  # urban and agriculture of DeepGlobe
+    for folder in ("images", "masks"):
+        (root / folder).mkdir()
+    for i in range(10):
+        mask = np.kron(rng.integers(0, 2, (5, 5)), np.ones((16, 16))).astype(np.uint8)
+        pixels = mask[..., None] * 80 + 60 + rng.normal(0, 30, (80, 80, 3))
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / "images" / f"{i}.png")
+        Image.fromarray(colours[mask]).save(root / "masks" / f"{i}.png")
+    return root

@@ -37,6 +37,7 @@ LEVERS = Series(
         "no-colour": Change("no colour jitter", fixed(views={"colour": 0.0})),
         "wide-crops": Change("crops of half the area or more", fixed(views={"crop_scale": (0.5, 1.0)})),
         "tight-crops": Change("crops of a tenth of the area or more", fixed(views={"crop_scale": (0.1, 1.0)})),
+        "no-flips": Change("no flips", fixed(views={"flip": 0.0})),
         "vertical-flips": Change("vertical flips, too", fixed(views={"vertical_flip": 0.5})),
         "tau-0.97": Change("a faster target", fixed(byol={"tau_base": 0.97})),
         "tau-0.996": Change("a slower target", fixed(byol={"tau_base": 0.996})),

@@ -17,6 +17,7 @@ from unicodedata import category
 from headstart.configs.base import Config
 from headstart.configs.flags import fields_of, is_bool, parse, type_words
 from headstart.errors import ConfigError, HeadstartError, StopRequested
+from headstart.files import DISK_FULL
 from headstart.training.signals import STOP
 
 
@@ -145,15 +146,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except OSError as error:
-        mistaken = error.filename is not None and error.errno in MISTAKEN_PATH
-        text = f"{error.filename}: {error.strerror}. Check the path and its permissions." if mistaken else str(error)
-        print(harmless(f"headstart {name}: {text}"), file=sys.stderr)
-        return ConfigError.exit_code if mistaken else 1
+        print(harmless(f"headstart {name}: {os_error_words(error)}"), file=sys.stderr)
+        return ConfigError.exit_code if is_mistaken_path(error) else 1
     except KeyboardInterrupt as interrupt:
         return stopped(name, rest, interrupt)
     known = f"{name} " if name in VERBS or family(name) else ""
     print(f"See: headstart {known}--help", file=sys.stderr)
     return ConfigError.exit_code
+
+
+def is_mistaken_path(error: OSError) -> bool:
+    """Whether the user named a path that is not there, or is not what it should be."""
+    return error.filename is not None and error.errno in MISTAKEN_PATH
+
+
+def os_error_words(error: OSError) -> str:
+    """What to tell of an error that nothing nearer to it explained."""
+    if is_mistaken_path(error):
+        return f"{error.filename}: {error.strerror}. Check the path and its permissions."
+    if error.filename is None and error.errno in DISK_FULL:  # a file's would be a MachineError
+        return f"cannot write what is said: {error.strerror}. What is finished is kept; say it to another place."
+    return str(error)
 
 
 def stopped(name: str, argv: Sequence[str], interrupt: KeyboardInterrupt) -> int:

@@ -11,6 +11,8 @@ from pathlib import Path
 from headstart.errors import HeadstartError, MachineError
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL_BELOW = 2**15
+"""Bytes."""
 UNREACHABLE = {errno.ESTALE, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN}
 """What a disk or a network file system says that has gone away, or a file on it whose handle went stale."""
 SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -35,8 +37,8 @@ def written_beside(path: Path, durable: bool = False) -> Iterator[Path]:
         if durable:
             _flush(path.parent)
     except BaseException as error:
-        _remove(beside)
         refusal = refused_write(error, path) if isinstance(error, Exception) else None
+        _remove(beside)
         if refusal is None:
             raise
         raise refusal from error
@@ -52,7 +54,9 @@ def make_folder(path: Path) -> None:
 
 def refused_write(error: BaseException, path: Path) -> MachineError | None:
     """What to tell when writing ``path`` failed; None where the machine is not to blame."""
-    found = None if isinstance(error, HeadstartError) else os_error_in(error)
+    if isinstance(error, HeadstartError):
+        return None
+    found = os_error_in(error) or (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if _is_full(path.parent) else None)
     if found is None:
         return None
     code, words = found.errno, found.strerror or str(found)
@@ -109,6 +113,14 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError:  # a disk that is gone takes its files with it
         return
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether next to nothing fits any more: GDAL, for one, fails on a full disk without a number."""
+    try:
+        return shutil.disk_usage(folder).free < FULL_BELOW
+    except OSError:
+        return False
 
 
 def _free(folder: Path) -> str:

@@ -18,6 +18,7 @@ from headstart.results import (
     PredictResult,
     StudyResult,
     TsneResult,
+    refuse_other_results,
 )
 
 REGIONS = "regions"
@@ -53,10 +54,14 @@ def predict(config: PredictConfig) -> PredictResult:
 
 
 def evaluate(config: EvaluateConfig) -> MiouResult | EvaluateResult:
-    """Score a finished run's model on other images. RunError for a run without a model to score."""
+    """Score a finished run's model on other images.
+
+    RunError for a run without a model to score, and where ``config.out`` holds another command's results.
+    """
     from headstart.training.rundir import read_config
 
     verb = read_config(config.run)["verb"]
+    refuse_other_results(config.out, "miou" if verb == "segment" else "evaluate")
     if verb == "segment":
         from headstart.tasks.segment.evaluate import evaluate_segmenter
 
@@ -77,10 +82,14 @@ def evaluate(config: EvaluateConfig) -> MiouResult | EvaluateResult:
 
 
 def data_check(config: DataCheckConfig) -> DataCheckResult:
-    """What a source of images, or of pairs of images and masks, holds. DataError where that cannot be said."""
+    """What a source of images, or of pairs of images and masks, holds.
+
+    DataError where that cannot be said; RunError where ``config.out`` holds another command's results.
+    """
     from headstart.analysis.data_check import check_source
     from headstart.training.progress import Progress
 
+    refuse_other_results(config.out, "data check")
     with Progress(steps=1, done=0, batch_size=1, shown=True, noun="image") as progress:
 
         def watch(done: int, total: int) -> None:

@@ -1,10 +1,8 @@
 """Pre-training from files to an exported backbone: the same whatever the machinery around it does."""
 
 import json
-import os
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +22,8 @@ from headstart.models.byol import Byol
 from headstart.models.weights import load_start
 from headstart.tasks.pretrain import pretrain
 from headstart.tasks.pretrain.verb import build_byol
+from headstart.training import fit
+from headstart.training.budget import epochs_in
 from headstart.training.health import COLLAPSED_STD
 
 FLAGS = shlex.split(
@@ -247,12 +247,23 @@ def test_init_from_takes_the_heads_and_the_target_too(flat_images: Path, tmp_pat
         build_byol(config(flat_images, tmp_path / "third", init_from=tmp_path / "first", byol=ByolConfig()))
 
 
-def test_a_budget_sets_the_epochs_and_a_resume_keeps_them(flat_images: Path, tmp_path: Path) -> None:
+def test_a_budget_sets_the_epochs_and_a_resume_keeps_them(
+    flat_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trial is a real one; the machine counts as one that takes 0.1 s a step, and as a slower one afterwards."""
+    measured, pace = fit.seconds_per_step, [0.1]
+
+    def at_pace(*arguments: Any) -> float:
+        assert measured(*arguments) > 0
+        return pace[0]
+
+    monkeypatch.setattr(fit, "seconds_per_step", at_pace)
     first = pretrain(config(flat_images, tmp_path / "run", budget_minutes=0.05))
-    assert first.seconds < 30
-    assert first.epochs > 3
-    again = pretrain(config(flat_images, tmp_path / "run", budget_minutes=0.05, resume=True))
-    assert again == first
+    assert first.epochs == epochs_in(0.05, 0.1, 3) > 3
+    pace[0] = 1.0
+    assert pretrain(config(flat_images, tmp_path / "run", budget_minutes=0.05, resume=True)) == first
+    (tmp_path / "run" / "result.json").unlink()
+    assert pretrain(config(flat_images, tmp_path / "run", budget_minutes=0.05, resume=True)).epochs == first.epochs
 
 
 def test_an_occupied_directory_is_refused_with_the_remedy(flat_images: Path, tmp_path: Path) -> None:
@@ -309,28 +320,6 @@ def test_killed_and_resumed_equals_never_interrupted(
     word = early_word(killed)
     assert word is not None
     assert word["step"] == 6
-
-
-def test_two_processes_give_the_losses_of_one(flat_images: Path, tmp_path: Path) -> None:
-    """torchrun with two gloo processes, batch norm synchronised: 21 steps, the same total batch and seed."""
-    words = ["pretrain", "--data", str(flat_images), *FLAGS, "--backbone=test_efficientnet", "--epochs=7"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    one, two = tmp_path / "one", tmp_path / "two"
-    subprocess.run(command(*words, "--out", str(one)), env=environment, check=True, capture_output=True)
-    torchrun = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "headstart",
-    ]
-    done = subprocess.run([*torchrun, *words, "--out", str(two)], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert len(losses(one)) == len(losses(two)) == 21
-    assert losses(two) == pytest.approx(losses(one), abs=1e-4)
 
 
 def test_a_failed_beginning_leaves_the_directory_usable(flat_images: Path, tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def test_a_disk_that_goes_while_images_are_checked_is_not_taken_for_bad_images(
             own_images.rename(tmp_path / "away")
 
     with pytest.raises(MachineError, match="went away while its images were checked"):
-        check_images(images, tmp_path / "quarantine.csv", False, 1, progress)
+        check_images(images, tmp_path / "quarantine.csv", False, 1, progress=progress)
     assert not (tmp_path / "quarantine.csv").exists()
 
 

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from PIL import Image
+from tests.short_runs import CLASSIFY, PRETRAIN, SEGMENT, STUDY
 
 from headstart.cli import main
 from headstart.tasks.pretrain.watch import Watch
@@ -23,16 +22,6 @@ from headstart.training.checkpoint import load_checkpoint
 from headstart.training.log import read_lines
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGUSR1: 0}
-SMALL = "--image-size 32 --batch-size 8 --precision fp32 --workers 0"
-PRETRAIN = (
-    f"{SMALL} --backbone test_resnet --epochs 3 --byol.hidden-size 32 --byol.projection-size 16 --watch.looks 3 "
-    "--watch.images 32"
-)
-CLASSIFY = f"{SMALL} --backbone test_resnet --epochs 2 --min-steps 0 --start scratch --evaluations 2"
-SEGMENT = f"{SMALL} --encoder tu-test_resnet --epochs 3 --min-steps 0 --start scratch --palette deepglobe"
-STUDY = (
-    f"{SMALL.replace('--batch-size 8', '')} --backbone test_resnet --starts scratch --seeds 1 --epochs 1 --min-steps 0"
-)
 
 
 def strike(patch: pytest.MonkeyPatch, place: Any, name: str, call: int, number: signal.Signals) -> None:
@@ -62,20 +51,6 @@ def assert_same(run: Path, whole: Path) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert logged(run) == logged(whole)
     assert not [*run.rglob("*.part")]
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten images with masks: bright is the second class."""
-    root, rng = tmp_path_factory.mktemp("pairs"), np.random.default_rng(0)
-    colours = np.array([[0, 255, 255], [255, 255, 0]], np.uint8)  # urban and agriculture of DeepGlobe
-    for folder in ("images", "masks"):
-        (root / folder).mkdir()
-    for i in range(10):
-        mask = np.kron(rng.integers(0, 2, (5, 5)), np.ones((8, 8))).astype(np.uint8)
-        Image.fromarray(np.repeat(mask[..., None] * 180 + 20, 3, 2)).save(root / "images" / f"{i}.png")
-        Image.fromarray(colours[mask]).save(root / "masks" / f"{i}.png")
-    return root
 
 
 @pytest.fixture(scope="module")

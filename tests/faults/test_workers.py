@@ -54,7 +54,9 @@ def test_a_dead_loader_process_ends_in_an_error_that_names_its_file(fault: str, 
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_file_that_does_not_come_ends_in_an_error_that_names_it(workers: int) -> None:
     began = time.monotonic()
-    with pytest.raises(MachineError, match=r"Reading /images/005\.png has not ended after 1 s.*--file-seconds"):
+    with pytest.raises(
+        MachineError, match=r"Reading /images/005\.png has not ended after 1 s.*--file-seconds.*--resume"
+    ):
         list(file_batches(Numbers("stuck"), BATCHES, workers, patience=1.0))
     assert time.monotonic() - began < 40
 

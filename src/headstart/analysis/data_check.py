@@ -52,7 +52,7 @@ def _check_pairs(config: DataCheckConfig, file: Path, watch: Watch) -> Checked:
         train, val, words = pair_split(source)
         sides = [train, val]
     tick, threads = _ticks(watch, sum(map(len, sides))), _threads(config)
-    looked = [inspect_pairs(pairs, palette, file, threads, config.nearest_colour, tick) for pairs in sides]
+    looked = [inspect_pairs(pairs, palette, file, threads, config.nearest_colour, progress=tick) for pairs in sides]
     if not len(looked[0][0]):
         raise DataError(f"None of the {len(sides[0])} pairs of {source.spec} can be used (first: {looked[0][1][0]}).")
     quarantine_unpaired(source, file)

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from headstart.data.masks import read_labels, read_mask
 from headstart.data.pair_check import far_words
 from headstart.data.palette_files import palette_named
 from headstart.data.palettes import Palette
+from headstart.data.threads import read_in_threads
 from headstart.errors import DataError
 from headstart.results import MiouResult
 
@@ -81,9 +81,8 @@ def read_pairs(
             )
         return truth, predicted
 
-    with ThreadPoolExecutor(threads) as pool:
-        for first in range(0, len(pairs), 2 * threads):
-            yield from pool.map(read, pairs[first : first + 2 * threads])
+    for _, masks in read_in_threads(read, pairs, threads, ahead=threads, named=lambda pair: f"{pair[0]} or {pair[1]}"):
+        yield masks.result()
 
 
 def _size(mask: Indices) -> str:

@@ -12,6 +12,7 @@ from headstart.data.imageset import ImageSet
 from headstart.data.pair_check import CheckedPairs, check_pairs
 from headstart.data.pairs import PairSet
 from headstart.data.palettes import Palette
+from headstart.data.threads import PATIENCE_SECONDS
 from headstart.models.backbones import Backbone
 
 FeatureKey = tuple[str, str, ImageSet]
@@ -31,19 +32,28 @@ class Store:
     pairs: dict[PairKey, CheckedPairs] = field(default_factory=dict)
     features: dict[FeatureKey, np.ndarray] = field(default_factory=dict)
 
-    def decodable(self, images: ImageSet, quarantine: Path, strict: bool, workers: int) -> ImageSet:
+    def decodable(
+        self, images: ImageSet, quarantine: Path, strict: bool, workers: int, patience: float = PATIENCE_SECONDS
+    ) -> ImageSet:
         """``check_images``, once for each set. The first run's quarantine file lists what is left out."""
         if images not in self.checked:
-            self.checked[images] = check_images(images, quarantine, strict, workers)
+            self.checked[images] = check_images(images, quarantine, strict, workers, patience)
         return self.checked[images]
 
     def checked_pairs(
-        self, pairs: PairSet, palette: Palette, quarantine: Path, strict: bool, workers: int, nearest: bool
+        self,
+        pairs: PairSet,
+        palette: Palette,
+        quarantine: Path,
+        strict: bool,
+        workers: int,
+        nearest: bool,
+        patience: float = PATIENCE_SECONDS,
     ) -> CheckedPairs:
         """``check_pairs``, once for each set, palette and way to read colours; quarantine as in ``decodable``."""
         key = (pairs, palette, nearest)
         if key not in self.pairs:
-            self.pairs[key] = check_pairs(pairs, palette, quarantine, strict, workers, nearest)
+            self.pairs[key] = check_pairs(pairs, palette, quarantine, strict, workers, nearest, patience)
         return self.pairs[key]
 
     def features_of(

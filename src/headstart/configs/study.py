@@ -68,6 +68,8 @@ class StudyConfig(OutputConfig):
     """Arithmetic of the forward pass; auto takes bf16 where the processor has it natively."""
     workers: int | Literal["auto"] = "auto"
     """Loader processes; the result does not depend on their number."""
+    file_seconds: float = Field(default=300.0, gt=0)
+    """Seconds that reading one file may take; after that the study ends with an error that names it."""
     strict: bool = False
     """Make an undecodable image an error instead of a line in quarantine.csv."""
     overwrite: bool = False

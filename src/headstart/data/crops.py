@@ -151,8 +151,7 @@ class PairsDataset(Dataset[tuple[Tensor, Tensor, int]]):
 
     def file_of(self, index: int) -> str:
         """The image of crop ``index`` and its mask."""
-        at = index // self.per_image
-        return f"{self.pairs.images.path(at)} or its mask {self.pairs.masks.path(at)}"
+        return self.pairs.words(index // self.per_image)
 
     def pixels(self, item: Item) -> tuple[Tensor, Tensor]:
         """The same crop before normalising: uint8 (3, S, S) in [0, 255] and its mask uint8 (S, S)."""

@@ -20,7 +20,6 @@ import csv
 import logging
 import stat
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ from PIL import Image, UnidentifiedImageError
 
 from headstart.data.imageset import ImageSet
 from headstart.data.rasters import TIFF_SUFFIXES, begins_like_tiff, has_further_bands, read_bands
+from headstart.data.threads import PATIENCE_SECONDS, read_in_threads
 from headstart.errors import DataError, HeadstartError, MachineError
 from headstart.files import refused_read, written_beside
 
@@ -193,6 +193,7 @@ def check_images(
     quarantine_file: Path,
     strict: bool,
     workers: int,
+    patience: float = PATIENCE_SECONDS,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageSet:
     """Decode every image once and return those that decode, in their order.
@@ -200,15 +201,16 @@ def check_images(
     The others are written to ``quarantine_file`` (path, reason) and counted in the log. Lines of earlier checks of
     other images stay, lines of these images are replaced: a rerun adds nothing twice. ``workers`` threads decode
     (at least one); ``progress(done, total)`` is called in this thread. Raises DataError where ``strict`` and an image
-    fails, and where no image is left.
+    fails, and where no image is left; MachineError where one has not come after ``patience`` seconds.
     """
     reasons: dict[str, str] = {}
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        for i, reason in enumerate(pool.map(_failure, (images.path(i) for i in range(len(images))), chunksize=1)):
-            if reason is not None:
-                reasons[images.names[i]] = reason
-            if progress is not None:
-                progress(i + 1, len(images))
+    paths = (images.path(i) for i in range(len(images)))
+    for i, (_, look) in enumerate(read_in_threads(_failure, paths, workers, patience)):
+        reason = look.result()
+        if reason is not None:
+            reasons[images.names[i]] = reason
+        if progress is not None:
+            progress(i + 1, len(images))
     if reasons and not images.root.is_dir():
         raise MachineError(f"{images.root} went away while its images were checked. Bring its disk or share back.")
     quarantine(quarantine_file, images, reasons)

@@ -17,8 +17,9 @@ from torch.utils.data import Dataset
 
 from headstart.data.decode import decode
 from headstart.data.imageset import ImageSet
-from headstart.data.reading import PATIENCE_SECONDS, Item, Items, WatchedBatches, file_batches
+from headstart.data.reading import Item, Items, WatchedBatches, file_batches
 from headstart.data.seeds import derive
+from headstart.data.threads import PATIENCE_SECONDS
 from headstart.data.views import View
 
 

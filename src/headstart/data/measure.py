@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from headstart.data.decode import DecodeError, quarantine
 from headstart.data.imageset import ImageSet
 from headstart.data.rasters import read_image
+from headstart.data.threads import read_in_threads
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,9 @@ def measure_images(
     The others go to ``quarantine_file``, as ``check_images`` has it. ``progress(done)`` is called in this thread.
     """
     looks: list[Measured | str] = []
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        for look in pool.map(_look, (images.path(i) for i in range(len(images)))):
-            looks.append(look)
-            progress(len(looks))
+    for _, look in read_in_threads(_look, (images.path(i) for i in range(len(images))), workers):
+        looks.append(look.result())
+        progress(len(looks))
     reasons = {images.names[i]: look for i, look in enumerate(looks) if isinstance(look, str)}
     quarantine(quarantine_file, images, reasons)
     return images.without(reasons), [look for look in looks if isinstance(look, Measured)]

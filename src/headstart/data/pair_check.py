@@ -5,7 +5,6 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from headstart.data.measure import Measured, measured
 from headstart.data.pairs import PairSet, PairSource
 from headstart.data.palettes import Colour, Palette
 from headstart.data.rasters import read_image
+from headstart.data.threads import PATIENCE_SECONDS, read_in_threads
 from headstart.errors import DataError
 from headstart.results import DataFacts
 
@@ -82,12 +82,13 @@ def check_pairs(
     strict: bool,
     workers: int,
     nearest: bool = False,
+    patience: float = PATIENCE_SECONDS,
 ) -> CheckedPairs:
     """``inspect_pairs``, for those who go on with what is left, which the log tells.
 
     DataError where ``strict`` and a pair cannot be used, and where none is left.
     """
-    checked, failures = inspect_pairs(pairs, palette, quarantine_file, workers, nearest)
+    checked, failures = inspect_pairs(pairs, palette, quarantine_file, workers, nearest, patience)
     if not pairs:
         raise DataError("There are no pairs of an image and a mask.")
     if failures:
@@ -107,6 +108,7 @@ def inspect_pairs(
     quarantine_file: Path,
     workers: int,
     nearest: bool = False,
+    patience: float = PATIENCE_SECONDS,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[CheckedPairs, list[str]]:
     """Decode every image and mask once: the pairs that can be used, in their order, with what they hold, and a line on
@@ -114,14 +116,15 @@ def inspect_pairs(
 
     Those are the pairs whose image or mask cannot be decoded, or whose sizes differ; they are also written to
     ``quarantine_file``. ``workers`` threads decode; ``progress(done)`` is called in this thread. Raises DataError when
-    masks have colours (or values) outside the palette, with all of them over all masks.
+    masks have colours (or values) outside the palette, with all of them over all masks; MachineError where a pair has
+    not come after ``patience`` seconds.
     """
     looks: list[_Look] = []
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        for look in pool.map(partial(_look, pairs, palette, nearest), range(len(pairs))):
-            looks.append(look)
-            if progress is not None:
-                progress(len(looks))
+    look_at = partial(_look, pairs, palette, nearest)
+    for _, look in read_in_threads(look_at, range(len(pairs)), workers, patience, named=pairs.words):
+        looks.append(look.result())
+        if progress is not None:
+            progress(len(looks))
     failures = _quarantine(quarantine_file, pairs, looks)
     foreign = [look.foreign for look in looks if look.foreign]
     if foreign:

@@ -48,6 +48,10 @@ class PairSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    def words(self, i: int) -> str:
+        """The files of pair ``i``."""
+        return f"{self.images.path(i)} or its mask {self.masks.path(i)}"
+
     def subset(self, indices: Iterable[SupportsIndex]) -> "PairSet":
         """The pairs at ``indices``, in that order."""
         chosen = [int(i) for i in indices]

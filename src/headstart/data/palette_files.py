@@ -5,7 +5,6 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from headstart.data.masks import is_values, read_labels
 from headstart.data.pairs import PairSource
 from headstart.data.palette_yaml import example, read_palette
 from headstart.data.palettes import LARGEST_VALUE, PALETTES, Colour, Palette, codes_of, colour_of, distinct_colours
+from headstart.data.threads import read_in_threads
 from headstart.errors import DataError
 
 __all__ = ["palette_named", "read_palette", "resolve_palette"]
@@ -87,10 +87,10 @@ def counted(source: PairSource) -> Palette:
     """
     pixels: Counter[int] = Counter()
     nodata: set[int] = set()
-    with ThreadPoolExecutor(THREADS) as pool:
-        for counts, declared in pool.map(_values_in, _masks(source)):
-            pixels.update(counts)
-            nodata |= declared
+    for _, found in read_in_threads(_values_in, _masks(source), THREADS):
+        counts, declared = found.result()
+        pixels.update(counts)
+        nodata |= declared
     _refuse_odd_values(source, pixels)
     ignored = [value for value in sorted(pixels) if value == IGNORED_VALUE or nodata == {value}]
     scored = [value for value in sorted(pixels) if value not in ignored]

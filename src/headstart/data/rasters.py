@@ -1,5 +1,6 @@
 """What Pillow cannot read as it is meant: GeoTIFFs of more than three bands, of other layouts, or of wide samples."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def open_geotiff(path: Path) -> Any:
     mask = path.with_name(path.name + ".msk")
     if mask.is_file() and not begins_like_tiff(mask):
         raise DataError(f"{mask} is not a TIFF, and would be read as the mask of the raster beside it; take it away")
+    warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)  # no fault of an image
     return rasterio.open(path, driver="GTiff")
 
 

@@ -18,14 +18,13 @@ import torch
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
 from headstart.data.decode import DecodeError
+from headstart.data.threads import PATIENCE_SECONDS, does_not_come
 from headstart.data.worker_signals import outlive_signals
 from headstart.errors import DataError, HeadstartError, MachineError
 
 Item = tuple[int, int]
 """(epoch, index)"""
 
-PATIENCE_SECONDS = 300.0
-"""How long reading one file may take, unless told otherwise."""
 LOOK_EVERY_SECONDS = 10.0
 SETTLING_SECONDS = 0.5
 """From the first sign that a process is dying to its end."""
@@ -88,10 +87,7 @@ class Watched(Dataset[Any]):
 
     def stuck(self, index: int) -> MachineError:
         """Why loading ends when a file does not come."""
-        return MachineError(
-            f"Reading {self.items.file_of(index)} has not ended after {self.patience:g} s. Does its disk or network "
-            f"share answer? Mend that, or raise --file-seconds if files take so long. {KEPT}"
-        )
+        return MachineError(f"{does_not_come(self.items.file_of(index), self.patience)} {KEPT}")
 
     def dead_since(self, error: Exception) -> list[int]:
         """The ids of the loader processes that ended by themselves, after an error that this may have caused."""

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from headstart.configs.inference import PredictConfig, TilingConfig
 from headstart.configs.views import ViewsConfig
 from headstart.data.decode import DecodeError, decode, read_quarantine
+from headstart.data.threads import read_in_threads
 from headstart.data.views import View, plain_view
 from headstart.errors import ConfigError, RunError
 from headstart.inference.inputs import Input
 from headstart.inference.outcome import QUARANTINE, Outcome
 from headstart.inference.parts import file_facts, key_of, short
-from headstart.inference.pictures import read_ahead
 from headstart.models.classifier import HEAD_FILE, read_classifier
 from headstart.training.progress import Progress
 from headstart.training.rundir import read_config, write_config
@@ -108,7 +108,9 @@ def shares_of(
         for start in range(0, len(inputs), BATCH):
             chosen = inputs[start : start + BATCH]
             batch: dict[Path, Tensor] = {}
-            for each, decoded in read_ahead(lambda each: decode(each.path), chosen, DECODED_AHEAD):
+            for each, decoded in read_in_threads(
+                lambda each: decode(each.path), chosen, 1, ahead=DECODED_AHEAD, named=lambda each: each.path
+            ):
                 try:
                     pixels = torch.from_numpy(decoded.result()).permute(2, 0, 1)
                 except DecodeError as error:

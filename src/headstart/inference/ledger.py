@@ -38,8 +38,11 @@ class Ledger:
                 stream.seek(0)
                 stream.write(whole)
                 stream.truncate()
-        for row in csv.DictReader(io.StringIO(whole, newline="")):
-            self.entries[row["output"]] = Entry(int(row["size"]), int(row["changed"]), row["settings"])
+        try:
+            for row in csv.DictReader(io.StringIO(whole, newline="")):
+                self.entries[row["output"]] = Entry(int(row["size"]), int(row["changed"]), row["settings"])
+        except (KeyError, TypeError, ValueError, csv.Error):
+            raise RunError(f"{out / FILE} is no list of predicted files, or damaged. Choose another --out.") from None
 
     def finished(self, source: Input, output: PurePosixPath, settings: str) -> bool:
         """Whether ``output`` is already what it should be.
@@ -72,8 +75,9 @@ class Ledger:
             path = self.out / output
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
-            self.entries[str(output)] = entry
+        untold = [output for output in outputs if self.entries.get(str(output)) != entry]  # a killed call told the rest
+        self.entries |= {str(output): entry for output in untold}
         new = not (self.out / FILE).is_file() or not (self.out / FILE).stat().st_size
         with (self.out / FILE).open("a", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            rows = [(output, source.path, entry.size, entry.changed, entry.settings) for output in outputs]
+            rows = [(output, source.path, entry.size, entry.changed, entry.settings) for output in untold]
             csv.writer(stream).writerows([COLUMNS, *rows] if new else rows)

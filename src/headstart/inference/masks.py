@@ -14,12 +14,13 @@ from torch import Tensor
 from headstart.configs.inference import PredictConfig, TilingConfig
 from headstart.data.decode import DecodeError, decode
 from headstart.data.palettes import Palette
+from headstart.data.threads import read_in_threads
 from headstart.inference.geo import geo
 from headstart.inference.inputs import Input, Item, plan_outputs
 from headstart.inference.ledger import Ledger
 from headstart.inference.outcome import Outcome
 from headstart.inference.parts import key_of, short
-from headstart.inference.pictures import predict_pictures, read_ahead, save_percentages, save_picture
+from headstart.inference.pictures import predict_pictures, save_percentages, save_picture
 from headstart.inference.polygons import write_polygons
 from headstart.inference.raster import RasterJob, predict_raster, remove_parts
 from headstart.inference.raster_output import Labels
@@ -177,7 +178,9 @@ class _Making:
     def _decoded(self, todo: Sequence[Todo], decoded: list[Item]) -> Iterator[Tensor]:
         """The images that can be decoded, uint8 (3, H, W); their items are added to ``decoded``."""
         items = (each.item for each in todo)
-        for item, pixels in read_ahead(lambda item: decode(item.source.path), items, DECODED_AHEAD):
+        for item, pixels in read_in_threads(
+            lambda item: decode(item.source.path), items, 1, ahead=DECODED_AHEAD, named=lambda item: item.source.path
+        ):
             try:
                 image = torch.from_numpy(pixels.result()).permute(2, 0, 1)
             except DecodeError as error:

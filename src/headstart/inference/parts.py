@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from headstart.errors import RunError
 from headstart.files import written_beside
 
 KEY_FILE = "key.json"
@@ -37,8 +38,13 @@ class Parts:
 
     def load(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """The array that was saved as ``name``; its shape is the caller's to know."""
-        packed = zlib.decompress(self._path(name).read_bytes())
-        return np.frombuffer(packed, dtype=np.uint8).reshape(shape)
+        try:
+            packed = zlib.decompress(self._path(name).read_bytes())
+            return np.frombuffer(packed, dtype=np.uint8).reshape(shape)
+        except (zlib.error, ValueError) as error:
+            raise RunError(
+                f"{self._path(name)} is damaged ({error}). Delete it, and give the same command again."
+            ) from None
 
     def remove(self) -> None:
         """Delete the folder with everything in it."""

@@ -1,10 +1,7 @@
 """Prediction of images that fit in memory: PNG, JPEG and the like."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -14,9 +11,6 @@ from headstart.files import written_beside
 from headstart.inference.geo import open_raster
 from headstart.inference.raster_output import Labels, packed
 from headstart.inference.tiles import Pixels, Predictor, Strip, batches_of_equal, predict_strips, predict_whole
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 def predict_pictures(
@@ -51,17 +45,6 @@ def predict_pictures(
 
 def _reader(image: Tensor) -> Callable[[int, int, int, int], Pixels]:
     return lambda top, bottom, left, right: (image[:, top:bottom, left:right], None)
-
-
-def read_ahead(read: Callable[[A], B], items: Iterable[A], depth: int) -> Iterator[tuple[A, Future[B]]]:
-    """Each item with what ``read`` makes of it; a thread is up to ``depth`` items ahead."""
-    with ThreadPoolExecutor(1, "read-ahead") as pool:
-        waiting: deque[tuple[A, Future[B]]] = deque()
-        for item in items:
-            waiting.append((item, pool.submit(read, item)))
-            if len(waiting) > depth:
-                yield waiting.popleft()
-        yield from waiting
 
 
 def save_picture(pixels: np.ndarray, path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from headstart.data.palettes import Palette
+from headstart.files import written_beside
 from headstart.inference.geo import geo, open_raster
 from headstart.inference.grid import Grid
 from headstart.inference.parts import Parts
@@ -88,7 +89,8 @@ class RasterOutput:
         nodata = self.nodata()
         table = class_values(self.labels.palette, nodata)
         path = self.parts.folder / "classes.tif"
-        with self._created(path, count=1, dtype=table.dtype.name, nodata=nodata) as output:
+        layout = {"count": 1, "dtype": table.dtype.name, "nodata": nodata}
+        with written_beside(path) as beside, self._created(beside, **layout) as output:
             output.write_colormap(1, colour_table(self.labels.palette, nodata))
             output.set_band_description(1, "class")
             output.update_tags(
@@ -109,7 +111,8 @@ class RasterOutput:
         nodata = None if self.nodata() is None else NODATA_PERCENT
         path = self.parts.folder / "probabilities.tif"
         count = self.labels.n_outputs
-        with self._created(path, count=count, dtype="uint8", nodata=nodata, interleave="band") as output:
+        layout = {"count": count, "dtype": "uint8", "nodata": nodata, "interleave": "band"}
+        with written_beside(path) as beside, self._created(beside, **layout) as output:
             output.descriptions = self.labels.names
             for window, layers in self._blocks(slice(1, None), int(output.block_shapes[0][0])):
                 output.write(layers, window=window)

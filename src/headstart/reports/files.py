@@ -64,7 +64,7 @@ def parse(record: type[R], raw: Mapping[str, Any], path: Path) -> R:
     try:
         return record.model_validate(raw)
     except ValidationError as error:
-        places = [".".join(str(part) for part in problem["loc"]) for problem in error.errors()[:3]]
+        places = [".".join(str(part) for part in problem["loc"]) or "all of it" for problem in error.errors()[:3]]
         raise RunError(
             f"{path} does not have the form of a {record.__name__} (see {', '.join(places)}). "
             "It was changed by hand, or written by another version: repeat the run, or use that version."

@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from headstart.errors import RunError
 from headstart.files import written_beside
 from headstart.reports.facts import Facts, read_facts
 from headstart.reports.figures import Figure
@@ -29,6 +30,8 @@ def write_report(run_dir: Path, out: Path | None = None) -> Path:
     """
     page = render(read_facts(run_dir))
     target = out if out is not None else run_dir / "report.html"
+    if target.is_file() and target.suffix.lower() not in (".html", ".htm"):
+        raise RunError(f"{target} is there, and is no page. Choose another --out, one that ends in .html.")
     target.parent.mkdir(parents=True, exist_ok=True)
     with written_beside(target) as beside:
         beside.write_text(page, encoding="utf-8", errors="backslashreplace", newline="\n")

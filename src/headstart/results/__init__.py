@@ -10,6 +10,7 @@ from headstart.results.base import (
     Trained,
     held_out_words,
     printable,
+    refuse_other_results,
 )
 from headstart.results.comparison import NUMBERS, CompareResult, Difference, DifferenceKind
 from headstart.results.masks import MaskedImage, MasksResult
@@ -89,4 +90,5 @@ __all__ = [
     "held_out_words",
     "metric_words",
     "printable",
+    "refuse_other_results",
 ]

@@ -1,10 +1,12 @@
 """What every result record has in common."""
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from headstart.errors import RunError
 from headstart.files import written_beside
 
 SCHEMA_VERSION = 1
@@ -35,6 +37,20 @@ def _printable_within(value: Any) -> Any:
     if isinstance(value, dict):
         return {_printable_within(key): _printable_within(each) for key, each in value.items()}
     return [_printable_within(each) for each in value] if isinstance(value, list) else value
+
+
+def refuse_other_results(folder: Path | None, task: str) -> None:
+    """RunError where ``folder`` holds a run, or the result of anything but ``task``, which must not be lost."""
+    if folder is None:
+        return
+    try:
+        found = json.loads((folder / "result.json").read_text(encoding="utf-8")).get("task")
+    except FileNotFoundError:
+        found = task
+    except (OSError, ValueError, AttributeError):
+        found = "unknown kind"
+    if found != task or (folder / "config.json").exists():
+        raise RunError(f"{folder} holds the result of another command ({found}). Choose another --out.")
 
 
 class Record(BaseModel):

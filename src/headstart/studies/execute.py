@@ -27,7 +27,12 @@ from headstart.training.rundir import check_same, holds_files, read_config, refu
 logger = logging.getLogger(__name__)
 
 # What may change between two calls of one study: more can be compared, but nothing that was measured may change.
-MAY_GROW = {"out", "json_output", "overwrite", "workers", "strict", "starts", "trained", "seeds", "label_fractions"}
+MAY_GROW = {"out", "json_output", "overwrite", "workers", "file_seconds", "strict"} | {
+    "starts",
+    "trained",
+    "seeds",
+    "label_fractions",
+}
 
 # What a study from before there was a choice of learning rates had.
 BEFORE_RATES = {"lr_grid": [1.0]}

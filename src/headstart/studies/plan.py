@@ -122,7 +122,8 @@ def pretrain_folder(config: StudyConfig, start: str) -> Path:
 
 def shared_settings(config: StudyConfig) -> dict[str, Any]:
     """What every training of the study has in common, so that only the start differs."""
-    settings = {"precision": config.precision, "workers": config.workers, "strict": config.strict, "resume": True}
+    settings = {name: getattr(config, name) for name in ("precision", "workers", "file_seconds", "strict")}
+    settings["resume"] = True
     return settings | ({} if config.image_size is None else {"image_size": config.image_size})
 
 

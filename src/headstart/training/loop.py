@@ -197,7 +197,7 @@ def stop_if_diverged(fabric: Fabric, finite: Tensor, state: TrainState, lr: floa
 
 def take_looks(task: Task, state: TrainState, plan: Plan, log: MetricsLog, saver: Saver) -> None:
     """Take the looks that are due after ``state.step``. A signal puts them off, all together, until the run is resumed:
-    StopRequested. Several processes, which have to agree, finish them first.
+    StopRequested. Several processes finish them first, and go by what the first of them found.
     """
     before, epoch = dict(state.memory), plan.epoch_of(state.step)
     looks: list[Callable[[], Look | None]] = []
@@ -209,7 +209,7 @@ def take_looks(task: Task, state: TrainState, plan: Plan, log: MetricsLog, saver
     try:
         for take in looks:
             with STOP.obeyed(here=saver.fabric.world_size == 1):
-                look = take()
+                look = saver.fabric.broadcast(take())  # what it leads to is saved together
             note(look, state, plan, log, saver)
     except StopRequested as request:
         state.memory = before | {"seconds": state.memory["seconds"]}

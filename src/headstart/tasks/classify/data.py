@@ -127,5 +127,6 @@ def _take_in(
         quarantine=config.out / "quarantine.csv",
         strict=config.strict,
         workers=worker_count(config.workers),
+        patience=config.file_seconds,
     )
     return take_in(config.out, source.train.root, offered, check, partial(data_facts, source, split=words), write)

@@ -127,6 +127,7 @@ def read_data(session: Session, config: PretrainConfig, source: Source) -> Data:
         quarantine_file=session.run.quarantine,
         strict=config.strict,
         workers=worker_count(config.workers),
+        patience=config.file_seconds,
     )
     sides = [offered] if held_out is None else [offered, held_out]
     with session.fabric.rank_zero_first():

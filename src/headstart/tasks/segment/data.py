@@ -116,6 +116,7 @@ def _take_in(
         quarantine=config.out / "quarantine.csv",
         strict=config.strict,
         workers=worker_count(config.workers),
+        patience=config.file_seconds,
         nearest=config.nearest_colour,
     )
 

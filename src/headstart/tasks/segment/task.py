@@ -111,10 +111,10 @@ class Segmentation:
         return None
 
     def at_epoch_end(self, state: TrainState, epoch: int) -> Look | None:
-        session = self.of.session
-        keep = epoch in self.keeper.epochs and session.first
+        keep = epoch in self.keeper.epochs
         if not keep and epoch not in looks_at(self.plan.epochs, self.of.config.evaluations):
             return None
+        keep &= self.of.session.first
         last = epoch == self.plan.epochs
         tally = self.of.look(state.module, last, *([self.keeper.visitor(epoch)] if keep else []))
         if last:
