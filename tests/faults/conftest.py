@@ -3,8 +3,10 @@
 import threading
 from collections.abc import Generator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+from tests.faults.killing import Nursery, nursery
 
 
 @pytest.hookimpl(wrapper=True)
@@ -35,3 +37,9 @@ def stranger() -> Iterator[tuple[str, list[str]]]:
     yield f"http://127.0.0.1:{server.server_port}", asked
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def nest(tmp_path: Path) -> Iterator[Nursery]:
+    with nursery(tmp_path / "log.txt") as nest:
+        yield nest
