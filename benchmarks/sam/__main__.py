@@ -9,7 +9,6 @@ since the boxes of random masks coincide. Writes result.json and table.md.
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +19,8 @@ import torch
 from benchmarks.sam.engines import picture
 from benchmarks.sam.profile import batches, profile
 from benchmarks.sam.weights import EVERYTHING, random_vit_b, thresholds
+
+from headstart.training.runtime import machine, versions
 
 PEERS = ("ours", "segment-anything", "transformers")
 
@@ -42,7 +43,7 @@ def main() -> None:
     result: dict[str, Any] = {
         "settings": settings,
         "threads": asked.threads,
-        "machine": {"processor": platform.processor(), "torch": torch.__version__, "python": platform.python_version()},
+        "machine": machine() | versions(),
         "runs": [],
     }
     for number in range(asked.rounds):

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from headstart.configs.masks import MasksConfig
 from headstart.configs.study import DemoConfig
-from headstart.data.bluemarble import cache_folder
 from headstart.data.pairs import open_pairs
 from headstart.embedded.landcover import LANDCOVER
 from headstart.errors import MissingExtraError
 from headstart.files import make_folder
 from headstart.sam.checkpoints import CHECKPOINTS
+from headstart.sam.fetch import place_of
 from headstart.sam.runs import coco_mask
 from headstart.sam.verb import masks
 
@@ -89,4 +89,4 @@ def scenes() -> tuple[str, ...]:
 
 def cached(name: str) -> bool:
     """Whether a model's weights were downloaded before."""
-    return (cache_folder() / "sam" / name / CHECKPOINTS[name].file).is_file()
+    return place_of(name, CHECKPOINTS[name]).is_file()

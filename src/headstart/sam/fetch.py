@@ -28,6 +28,11 @@ SUM_HEADER = "X-Linked-ETag"
 """Where the Hugging Face Hub gives a large file's SHA-256."""
 
 
+def place_of(name: str, checkpoint: Checkpoint, folder: Path | None = None) -> Path:
+    """Where the file of a checkpoint is kept, below ``folder`` (the cache)."""
+    return (folder or cache_folder() / "sam") / name / checkpoint.file
+
+
 def fetched(name: str, checkpoint: Checkpoint, folder: Path | None = None) -> Path:
     """The file of a checkpoint, from ``folder`` (the cache), or downloaded into it.
 
@@ -37,13 +42,13 @@ def fetched(name: str, checkpoint: Checkpoint, folder: Path | None = None) -> Pa
         WeightsError: no HTTPS address, no connection, not the published file. The text says which file to fetch, how
             large it is, and the flag that takes it from disk.
     """
-    folder = (folder or cache_folder() / "sam") / name
-    target, part, sum_file = folder / checkpoint.file, folder / f"{checkpoint.file}.part", folder / "sha256"
+    target = place_of(name, checkpoint, folder)
+    part, sum_file = target.with_name(f"{checkpoint.file}.part"), target.with_name("sha256")
     if target.is_file():
         _require(target, checkpoint.sha256 or (sum_file.read_text().strip() if sum_file.is_file() else ""))
         return target
     require_https(checkpoint.url, FLAG)
-    make_folder(folder)
+    make_folder(target.parent)
     try:
         said = _download(name, checkpoint, part)
     except (OSError, http.client.HTTPException) as error:
