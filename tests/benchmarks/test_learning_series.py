@@ -57,6 +57,7 @@ def test_levers_change_one_thing_at_a_time(tmp_path: Path) -> None:
     assert changed.pop("strong-views") == strong
     assert changed == {
         "no-colour": {"views.colour"},
+        "no-flips": {"views.flip"},
         "wide-crops": {"views.crop_scale"},
         "tight-crops": {"views.crop_scale"},
         "vertical-flips": {"views.vertical_flip"},
