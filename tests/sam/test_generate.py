@@ -214,6 +214,13 @@ def test_what_is_no_image_is_refused(sam: Sam, shape: tuple[int, ...]) -> None:
         MaskGenerator(sam).generate(np.zeros((10, 10, 3)))
 
 
+@pytest.mark.parametrize("size", [(3, 2000), (2000, 1), (1, 1)])
+def test_very_long_images_have_masks_too(sam: Sam, size: tuple[int, int]) -> None:
+    image = np.full((*size, 3), 128, np.uint8)
+    masks = MaskGenerator(sam, MaskConfig(points_per_side=2, **EVERYTHING)).generate(image)
+    assert all(mask.image_size == size for mask in masks)
+
+
 def test_prompts_by_device(sam: Sam, tmp_path: Path) -> None:
     assert MaskGenerator(sam).prompts == generate.CPU_PROMPTS
     assert MaskGenerator(sam, MaskConfig(points_per_batch=7)).prompts == 7

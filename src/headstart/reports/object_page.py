@@ -87,8 +87,12 @@ def method_words(result: MasksResult) -> list[str]:
     has = result.generator
     side = has["points_per_side"]
     sentences = [
-        "The masks are the automatic ones of Segment Anything (Kirillov et al., 2023): nobody marked anything, and "
-        "they have no classes.",
+        "The masks are the automatic ones of Segment Anything (Kirillov et al., 2023): nobody marked anything. "
+        + (
+            f"Their classes are those that {result.classified_by} favours."
+            if result.classified_by
+            else "They have no classes."
+        ),
         f"A grid of {side} \u00d7 {side} points is laid over the image, and for each point the model "
         f"({model_words(result)}) proposes three masks (a part, a larger part, the whole thing) with an estimate of "
         "each one's IoU.",

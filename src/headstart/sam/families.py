@@ -35,9 +35,11 @@ class Sam1:
         self.side = int(network.config.vision_config.image_size)
 
     def input_size(self, size: Size) -> Size:
-        """Size of an image within the network's square, as ``ResizeLongestSide.get_preprocess_shape`` rounds it."""
+        """Size of an image within the network's square, as ``ResizeLongestSide.get_preprocess_shape`` rounds it; but no
+        side of a very long image is rounded to nothing.
+        """
         scale = self.side * 1.0 / max(size)
-        return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
+        return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
 
     def preprocess(self, image: np.ndarray, device: torch.device) -> Tensor:
         """(H, W, 3) uint8 RGB to (1, 3, side, side) fp32, resized by PIL (bilinear), normalised, padded with zeros."""
