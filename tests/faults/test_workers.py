@@ -51,6 +51,24 @@ def test_a_dead_loader_process_ends_in_an_error_that_names_its_file(fault: str, 
         list(file_batches(Numbers(fault), BATCHES, workers))
 
 
+def test_a_death_is_told_at_the_next_batch_and_not_amid_other_work() -> None:
+    """PyTorch's handler of SIGCHLD raises wherever the program is, which no reader of batches could catch."""
+    watched, seen = iter(file_batches(Numbers("killed"), BATCHES, workers=1)), 0
+    with pytest.raises(MachineError, match=r"died while it read /images/005\.png"):
+        while True:
+            next(watched)
+            seen += 1
+            _other_work(seconds=1.0)
+    assert seen >= 1
+
+
+def _other_work(seconds: float) -> None:
+    try:
+        time.sleep(seconds)
+    except RuntimeError as error:
+        raise AssertionError("the death of a loader process came out of other work") from error
+
+
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_file_that_does_not_come_ends_in_an_error_that_names_it(workers: int) -> None:
     began = time.monotonic()

@@ -25,7 +25,8 @@ from headstart.errors import DataError, HeadstartError, MachineError
 Item = tuple[int, int]
 """(epoch, index)"""
 
-LOOK_EVERY_SECONDS = 10.0
+LOOK_EVERY_SECONDS = 2.0
+"""How long a death or a file that does not come may go unnoticed."""
 SETTLING_SECONDS = 0.5
 """From the first sign that a process is dying to its end."""
 IDLE = -1.0
@@ -96,10 +97,7 @@ class Watched(Dataset[Any]):
             return [int(pid) for pid in told[1].split(",")]
         if isinstance(error, RuntimeError):
             return []
-        try:
-            time.sleep(SETTLING_SECONDS)
-        except RuntimeError as death:  # PyTorch says it from a handler of SIGCHLD, wherever we are
-            return self.dead_since(death)
+        time.sleep(SETTLING_SECONDS)
         alive = {process.pid for process in multiprocessing.active_children()}
         return [int(pid) for pid in self.desk[:, 0].tolist() if pid != IDLE and int(pid) not in alive]
 
@@ -124,7 +122,8 @@ class WatchedBatches:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:
-        batches = iter(self.loader)
+        with _deaths_told_by_looking():
+            batches = iter(self.loader)
         while (batch := self._next(batches)) is not None:
             if isinstance(batch, Failure):
                 raise batch.error
@@ -144,6 +143,17 @@ class WatchedBatches:
                 if not dead:
                     raise
                 raise self.items.died(dead) from None
+
+
+@contextmanager
+def _deaths_told_by_looking() -> Iterator[None]:
+    """Take back the handler of SIGCHLD that PyTorch sets with a loader's first processes: it raises wherever the program
+    is, amid a training step or while the death itself is being handled. The loader looks whether its processes live.
+    """
+    before = signal.getsignal(signal.SIGCHLD)
+    yield
+    if signal.getsignal(signal.SIGCHLD) is not before:
+        signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
 
 
 def file_batches(
