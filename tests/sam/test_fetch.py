@@ -23,6 +23,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.content, self.breaks, self.asked, self.ranges, self.linked = CONTENT, [], [], True, ""
+        self.tells_length = True
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -43,7 +44,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(416)
             return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(server.content) - start))
+        if server.tells_length:
+            self.send_header("Content-Length", str(len(server.content) - start))
         self.end_headers()
         end = start + server.breaks.pop(0) if server.breaks else None
         self.wfile.write(server.content[start:end])
@@ -100,6 +102,14 @@ def test_a_complete_part_is_not_fetched_again(server: Server, tmp_path: Path) ->
     (tmp_path / "vit_x" / "file.pth.part").write_bytes(CONTENT)
     assert fetched("vit_x", Checkpoint(f"{server.url}/file.pth", 3, SUM), tmp_path).read_bytes() == CONTENT
     assert len(server.asked) == 1
+
+
+def test_a_server_that_does_not_tell_the_length_is_not_believed(server: Server, tmp_path: Path) -> None:
+    """Where no sum is known either, a download that broke off would pass for the file."""
+    server.tells_length = False
+    with pytest.raises(WeightsError, match="does not say how large the file is"):
+        fetched("vit_x", Checkpoint(f"{server.url}/file.pth", 3), tmp_path)
+    assert not list(tmp_path.rglob("file.pth"))
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -83,6 +83,7 @@ def test_the_same_command_again_does_nothing(photos, tmp_path, monkeypatch):
     assert len(generator.seen) == seen
     result = MasksResult.model_validate_json((tmp_path / "out" / "result.json").read_text())
     assert (len(result.images), result.pixels) == (3, 0)
+    assert result.precision == "fp32"  # of the model that found the masks, not of this call's flags
 
 
 @pytest.mark.parametrize("lost", ["a_ids.png", "a_overlay.png", "c_ids.tif", "c_masks.gpkg"])
@@ -158,6 +159,17 @@ def test_what_cannot_be_decoded_is_set_aside(photos, tmp_path, monkeypatch, caps
     lines = (tmp_path / "out" / "quarantine.csv").read_text()
     assert all(name in lines for name in ("broken.png", "text.jpg", "wide.tif"))
     assert len(result["images"]) == 3
+
+
+def test_what_cannot_be_decoded_needs_no_model_again(photos, tmp_path, monkeypatch):
+    (photos / "broken.png").write_bytes((photos / "a.png").read_bytes()[:100])
+    use(monkeypatch, ByColour())
+    words = ["masks", str(photos), "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    monkeypatch.setattr("headstart.sam.verb.load_engine", lambda config: pytest.fail("nothing needs the model"))
+    assert main(words) == 0
+    result = MasksResult.model_validate_json((tmp_path / "out" / "result.json").read_text())
+    assert ([Path(name).name for name in result.failed], len(result.images)) == (["broken.png"], 3)
 
 
 def test_nothing_that_can_be_decoded_is_an_error(tmp_path, monkeypatch):

@@ -147,8 +147,8 @@ class WatchedBatches:
 
 @contextmanager
 def _deaths_told_by_looking() -> Iterator[None]:
-    """Take back the handler of SIGCHLD that PyTorch sets with a loader's first processes: it raises wherever the program
-    is, amid a training step or while the death itself is being handled. The loader looks whether its processes live.
+    """Take back the handler of SIGCHLD that PyTorch sets with a loader's first processes: it raises wherever the
+    program is, amid a training step or while the death itself is being handled. The loader looks whether they live.
     """
     before = signal.getsignal(signal.SIGCHLD)
     yield

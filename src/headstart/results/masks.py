@@ -34,9 +34,10 @@ class MaskedImage(Record):
 class MasksResult(Record):
     """Result of ``headstart masks``: the images in the order of the inputs.
 
-    ``generator`` and ``tiles`` are the settings of the method. ``weights`` says how they were loaded, None where every
-    file was finished before. ``coverage`` is the share of all pixels of all images that lie in some mask. ``pixels``
-    and ``seconds`` are of this call. ``classified_by`` is the segmentation run that gave the masks their classes.
+    ``model`` is a short name, or the name of the ``checkpoint``. ``generator`` and ``tiles`` are the settings of the
+    method. ``weights`` says how they were loaded when a model was last needed. ``coverage`` is the share of all pixels
+    of all images that lie in some mask. ``pixels`` and ``seconds`` are of this call. ``classified_by`` is the
+    segmentation run that gave the masks their classes.
     """
 
     schema_version: int = SCHEMA_VERSION

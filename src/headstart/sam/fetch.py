@@ -117,7 +117,9 @@ def _continued(name: str, checkpoint: Checkpoint, part: Path, begun: int) -> str
         return _sum_in(error.headers) or sums.found  # nothing is left to send
     with answer:
         begun = begun if answer.status == 206 else 0
-        expected = begun + int(answer.headers.get("Content-Length", 0))
+        if "Content-Length" not in answer.headers:
+            raise ConnectionError("the server does not say how large the file is, so a part of it could pass for it")
+        expected = begun + int(answer.headers["Content-Length"])
         _append(answer, part, begun, expected, name)
         if part.stat().st_size < expected:
             raise ConnectionError("the connection ended before the file did")

@@ -114,6 +114,15 @@ def opened(item: MaskItem) -> Iterator[Source]:
         yield Source(path, size, RasterSource(raster).read, raster)
 
 
+def openable(item: MaskItem) -> bool:
+    """Whether the input can be decoded: nothing is worth loading a model for where none can."""
+    try:
+        with opened(item):
+            return True
+    except DecodeError:
+        return False
+
+
 @dataclass(frozen=True)
 class Maker:
     """Makes what is to do, one input after the other. ``generator`` is None where no masks are to be found."""

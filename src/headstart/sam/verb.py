@@ -19,7 +19,7 @@ from headstart.sam.coco import CATEGORY, write_coco
 from headstart.sam.files import ImageMasks, read_masks
 from headstart.sam.generate import MaskGenerator
 from headstart.sam.load import load_sam
-from headstart.sam.make import Maker, Todo
+from headstart.sam.make import Maker, Todo, openable
 from headstart.sam.outputs import COCO_FILE, MaskItem, OutputSettings, plan_mask_outputs
 from headstart.sam.runs import coco_mask
 from headstart.sam.tiles import Generator
@@ -68,7 +68,7 @@ def masks(config: MasksConfig) -> MasksResult:
     todo = [each for item in items if (each := Todo.of(item, ledger, settings)).anything]
     if len(todo) < len(items):
         logger.info("%d of %d inputs are finished already.", len(items) - len(todo), len(items))
-    engine = load_engine(config) if any(each.masks for each in todo) else None
+    engine = load_engine(config) if any(each.masks and openable(each.item) for each in todo) else None
     config.out.mkdir(parents=True, exist_ok=True)
     write_config(config.out, config, "masks", model=settings.masks)
     maker = Maker(config, engine.generator if engine else None, ledger, settings, classifier)
@@ -79,13 +79,8 @@ def masks(config: MasksConfig) -> MasksResult:
     files = [config.out / item.masks for item in finished]
     categories = classifier.categories if classifier else (CATEGORY,)
     write_coco(config.out / COCO_FILE, files, versions()["headstart"], categories)
-    result = result_of(config, engine, images, pixels)
-    result = result.model_copy(
-        update={
-            "failed": [str(each.path) for each in inputs if each in reasons],
-            "seconds": time.monotonic() - began,
-        }
-    )
+    failed = [str(each.path) for each in inputs if each in reasons]
+    result = result_of(config, engine, images, failed, pixels, time.monotonic() - began)
     result.save(config.out / "result.json")
     return result
 
@@ -146,24 +141,40 @@ def counted(image: ImageMasks) -> dict[str, int] | None:
     return {str(each["name"]): found[each["id"]] for each in image.categories}
 
 
-def result_of(config: MasksConfig, engine: Engine | None, images: Sequence[MaskedImage], pixels: int) -> MasksResult:
-    """The result but for its time and the inputs that failed."""
+def result_before(config: MasksConfig) -> MasksResult | None:
+    """What the same command found earlier; None where nothing can be read."""
+    try:
+        return MasksResult.model_validate_json((config.out / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def result_of(
+    config: MasksConfig,
+    engine: Engine | None,
+    images: Sequence[MaskedImage],
+    failed: Sequence[str],
+    pixels: int,
+    seconds: float,
+) -> MasksResult:
+    """What was found in all images. Where no model was loaded, the result before says which weights found them."""
     area = sum(image.width * image.height for image in images)
     covered = sum(image.coverage * image.width * image.height for image in images)
+    made_by = engine or result_before(config)
     return MasksResult(
         out=str(config.out),
-        model=config.model,
+        model=config.model if config.checkpoint is None else config.checkpoint.name,
         checkpoint=None if config.checkpoint is None else str(config.checkpoint),
-        precision=engine.precision if engine else config.precision,
+        precision=made_by.precision if made_by else config.precision,
         generator=config.generator().model_dump(mode="json"),
         tiles=config.tiles.model_dump(mode="json"),
         classified_by=None if config.classify is None else str(config.classify),
-        weights=engine.weights if engine else None,
+        weights=made_by.weights if made_by else None,
         images=list(images),
         coco=COCO_FILE,
         n_masks=sum(image.n_masks for image in images),
         coverage=covered / area,
-        failed=[],
+        failed=list(failed),
         pixels=pixels,
-        seconds=0.0,
+        seconds=seconds,
     )
