@@ -14,6 +14,7 @@ from headstart.results import StudyResult
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # the whole demo, twice: on busy cores more than the five minutes of other tests
 def test_the_demo_ends_with_a_verdict_and_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classification, "SEEDS", 1)
     monkeypatch.setattr(classification, "TILE_SIZE", 128)  # few tiles

@@ -81,4 +81,6 @@ class BackboneRunConfig(RunConfig):
 
     backbone: str = "resnet50"
     """Any timm model name, or torchvision/NAME."""
+    grad_checkpointing: bool = False
+    """Keep fewer activations and compute them again on the way back: the same result in less memory and more time."""
     views: ViewsConfig = ViewsConfig()

@@ -20,6 +20,7 @@ FREE_ON_RESUME = {"out", "json_output", "resume", "overwrite", "strict", "worker
     "file_seconds",
     "checkpoint_steps",
     "devices",
+    "grad_checkpointing",
     "save_features",
 }
 

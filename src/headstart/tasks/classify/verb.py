@@ -16,6 +16,7 @@ from headstart.configs.starts import seed_letter, setting_name
 from headstart.data.sources import open_source
 from headstart.data.views import normalisation
 from headstart.models.backbones import Backbone, build_backbone
+from headstart.models.checkpointing import checkpoint_gradients
 from headstart.models.classifier import Classifier, FeatureClassifier, save_head
 from headstart.models.weights import export_backbone, load_start
 from headstart.results import ClassifyResult, Trained, WeightsReport, held_out_words
@@ -76,6 +77,8 @@ def classify(config: ClassifyConfig, store: Store | None = None) -> ClassifyResu
     backbone = build_backbone(config.backbone, config.image_size)
     weights = load_start(backbone, config.start, config.allow_partial_weights)
     backbone.mean, backbone.std = normalisation(config.views, backbone.mean, backbone.std)
+    if config.grad_checkpointing and not config.frozen:
+        checkpoint_gradients(backbone)
     kind = Frozen if config.frozen else Full
     way: Way = kind(session, config, backbone, data, store)
     job = Job(

@@ -18,6 +18,7 @@ from headstart.data.views import build_views, normalisation
 from headstart.errors import DataError, WeightsError
 from headstart.models.backbones import build_backbone
 from headstart.models.byol import Byol
+from headstart.models.checkpointing import checkpoint_gradients
 from headstart.models.weights import export_backbone, load_start
 from headstart.results import PretrainResult, ViewsAudit, WeightsReport
 from headstart.tasks.pretrain.watch import Watch, make_watch
@@ -146,6 +147,8 @@ def build_byol(config: PretrainConfig) -> tuple[Byol, WeightsReport | None]:
     weights = load_start(backbone, start, config.allow_partial_weights)
     backbone.mean, backbone.std = normalisation(config.views, backbone.mean, backbone.std)
     byol = Byol(backbone, config.byol, config.byol.keep if knows_something(config) else 0.0)
+    if config.grad_checkpointing:
+        checkpoint_gradients(byol.backbone)
     if config.init_from is not None:
         take_over(byol, config.init_from)
     return byol, weights
