@@ -1,4 +1,4 @@
-"""Gradient checkpointing (Chen et al., 2016, arXiv:1604.06174): activations are computed again instead of being kept."""
+"""Gradient checkpointing (Chen et al., 2016, arXiv:1604.06174): activations are computed again, not kept."""
 
 from typing import Any
 
