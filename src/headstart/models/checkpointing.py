@@ -33,22 +33,21 @@ def checkpoint_gradients(backbone: Backbone) -> None:
 
 def _count_once(backbone: nn.Module, _: Any) -> None:
     """Hook the batch norms of a network: before each pass, because those for several processes replace others late."""
-    for module in backbone.modules():
-        if isinstance(module, _BatchNorm) and not hasattr(module, "rate_kept"):
+    norms: list[Any] = [module for module in backbone.modules() if isinstance(module, _BatchNorm)]
+    for module in norms:
+        if not hasattr(module, "rate_kept"):
             module.rate_kept = module.momentum
             module.register_forward_pre_hook(_leave_statistics)
             module.register_forward_hook(_go_on, always_call=True)
 
 
-def _leave_statistics(norm: nn.Module, _: Any) -> None:
-    assert isinstance(norm, _BatchNorm)
+def _leave_statistics(norm: Any, _: Any) -> None:
     norm.rate_kept = norm.momentum
     if _going_back():
         norm.momentum = 0.0
 
 
-def _go_on(norm: nn.Module, _: Any, __: Any) -> None:
-    assert isinstance(norm, _BatchNorm)
+def _go_on(norm: Any, _: Any, __: Any) -> None:
     norm.momentum = norm.rate_kept
     if _going_back() and norm.training and norm.num_batches_tracked is not None:
         norm.num_batches_tracked -= 1
