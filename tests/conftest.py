@@ -1,5 +1,6 @@
 """Images made once for all tests: small, real files, with classes that a network can learn."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,15 @@ import torch
 from PIL import Image
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def packs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Packs of the tests' images go into a folder of their own, not into the user's cache."""
+    folder = tmp_path_factory.mktemp("packs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADSTART_PACKS", str(folder))
+        yield folder
 
 
 def grating(rng: np.random.Generator, label: int, side: int = 40) -> Image.Image:

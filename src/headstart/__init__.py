@@ -14,6 +14,7 @@ _HOMES = {
     "masks": "headstart.sam.verb",
     "evaluate": "headstart.verbs",
     "data_check": "headstart.verbs",
+    "data_pack": "headstart.verbs",
     "miou": "headstart.analysis.miou",
     "study": "headstart.verbs",
     "demo": "headstart.verbs",
@@ -27,6 +28,7 @@ _HOMES = {
     "MasksConfig": "headstart.configs.masks",
     "EvaluateConfig": "headstart.configs.inference",
     "DataCheckConfig": "headstart.configs.data",
+    "DataPackConfig": "headstart.configs.data",
     "MiouConfig": "headstart.configs.inference",
     "StudyConfig": "headstart.configs.study",
     "DemoConfig": "headstart.configs.study",
@@ -43,6 +45,7 @@ _HOMES = {
     "MiouResult": "headstart.results",
     "StudyResult": "headstart.results",
     "TsneResult": "headstart.results",
+    "DataPackResult": "headstart.results",
     "CompareResult": "headstart.results",
 }
 

@@ -79,6 +79,13 @@ VERBS = {
         positional=("data",),
         verdict="headstart.verbs:refuse_doubts",
     ),
+    "data pack": Verb(
+        "headstart.configs.data:DataPackConfig",
+        "headstart.verbs:data_pack",
+        "decode a source's images once and keep the pixels, for trainings to come",
+        positional=("data",),
+        verdict="headstart.verbs:refuse_undecodable",
+    ),
     "miou": Verb(
         "headstart.configs.inference:MiouConfig",
         "headstart.analysis.miou:miou",

@@ -11,6 +11,7 @@ from headstart.results import (
     ClassScore,
     CompareResult,
     DataCheckResult,
+    DataPackResult,
     EvaluateResult,
     Interval,
     LearningRate,
@@ -250,6 +251,15 @@ def tsne_lines(result: TsneResult) -> list[str]:
     ]
 
 
+def data_pack_lines(result: DataPackResult) -> list[str]:
+    """How large the images are kept, and each pack with what is not in it."""
+    lines = [result.description, f"Shorter side at most {result.side} px; {result.seconds:.0f} s."]
+    for pack in result.packs:
+        lines.append(f"{pack.n_images} images, {pack.n_bytes / 1e6:.1f} MB: {pack.folder}")
+        lines += capped([f"  left out: {path}: {reason}" for path, reason in pack.quarantined.items()])
+    return lines
+
+
 def data_check_lines(result: DataCheckResult) -> list[str]:
     """What was found, the classes in a table, what cannot be used, and the warnings last."""
     what = "pairs" if result.counted == "pixels" else "images"
@@ -304,5 +314,6 @@ LINES: dict[type, Callable[[Any], list[str]]] = {
     MiouResult: miou_lines,
     TsneResult: tsne_lines,
     DataCheckResult: data_check_lines,
+    DataPackResult: data_pack_lines,
     CompareResult: compare_lines,
 }

@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from headstart.configs.compare import CompareConfig
-from headstart.configs.data import DataCheckConfig
+from headstart.configs.data import DataCheckConfig, DataPackConfig
 from headstart.configs.inference import EvaluateConfig, PredictConfig
 from headstart.configs.report import ReportConfig
 from headstart.configs.study import DemoConfig, StudyConfig
@@ -13,6 +13,7 @@ from headstart.errors import ConfigError, DataError, RunError
 from headstart.results import (
     CompareResult,
     DataCheckResult,
+    DataPackResult,
     EvaluateResult,
     MiouResult,
     PredictResult,
@@ -105,6 +106,30 @@ def refuse_doubts(config: DataCheckConfig, result: DataCheckResult) -> None:
     found = " and ".join(f"{number} {what}" for what, number in counts.items() if number)
     if config.strict and found:
         raise DataError(f"{config.data} has {found}, listed above. Mend them, or run without --strict.")
+
+
+def data_pack(config: DataPackConfig) -> DataPackResult:
+    """Decode a source's images once and keep the pixels. DataError, PackError or MachineError where that fails."""
+    from headstart.data.pack.verb import pack_source
+    from headstart.training.progress import Progress
+
+    with Progress(steps=1, done=0, batch_size=1, shown=True, noun="image") as progress:
+
+        def watch(done: int, total: int) -> None:
+            progress.steps = total
+            progress.update(done)
+
+        return pack_source(config, watch)
+
+
+def refuse_undecodable(config: DataPackConfig, result: DataPackResult) -> None:
+    """DataError where ``config.strict`` and a file could not be decoded."""
+    failed = [path for pack in result.packs for path in pack.quarantined]
+    if config.strict and failed:
+        raise DataError(
+            f"{len(failed)} file(s) of {config.data} cannot be decoded (such as {failed[0]}). Mend or remove them, or "
+            "run without --strict."
+        )
 
 
 def tsne(config: TsneConfig) -> TsneResult:

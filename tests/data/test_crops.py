@@ -161,9 +161,9 @@ def test_a_crop_is_a_function_of_its_seed_and_leaves_the_generator_alone() -> No
     assert first.is_contiguous()
     assert labels.is_contiguous()
     assert not torch.equal(first, crops(image, mask, 8, IGNORE)[0])
-    pixels = crops.pixels(image, mask, 7, IGNORE)[0].float() / 255
+    pixels = crops.pixels(image, mask, 7, IGNORE)[0].float() / 255  # rounded to whole levels
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in MEAN_STD)
-    torch.testing.assert_close(first, (pixels - mean) / std)
+    assert ((first - (pixels - mean) / std) * std * 255).abs().max() < 0.51
 
 
 def test_crops_without_a_label_are_drawn_again_and_at_last_accepted() -> None:

@@ -114,7 +114,8 @@ def assert_same_files(folder: Path, whole: Path) -> None:
     ours, theirs = (
         {path.relative_to(root): path for path in root.rglob("*") if path.is_file()} for root in (folder, whole)
     )
-    assert not [path for path in ours if ".part" in path.name or ".tmp" in path.name]
+    left = [str(path) for path in ours if ".part" in path.name or ".tmp" in path.name]
+    assert not left, left
     assert ours.keys() == theirs.keys()
     for name, path in ours.items():
         if not {part for part in name.parts if part in OF_THE_PROCESS}:

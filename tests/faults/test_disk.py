@@ -1,6 +1,7 @@
 """Disks that are full, read-only or gone: one clear error, the last checkpoint sound, nothing half-written left."""
 
 import errno
+import os
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from headstart.configs.pretrain import PretrainConfig
 from headstart.data.decode import check_images, quarantine
 from headstart.data.imageset import ImageSet
 from headstart.data.masks import read_labels
+from headstart.data.pack import build, cache, readable
 from headstart.data.sources import open_source
 from headstart.errors import DataError, HeadstartError, MachineError
 from headstart.inference.pictures import save_picture
@@ -207,15 +209,42 @@ def test_images_that_go_while_training_end_it_and_come_back(
         "its bytes": lambda: victim.write_bytes(content[:99]),
     }
     with at_step(monkeypatch, 1, faults[what]), pytest.raises(DataError, match="It could be read when") as caught:
-        pretrain(config(own_images, run, workers=workers))
+        pretrain(config(own_images, run, workers=workers, pack_limit=0))
     assert str(own_images) in str(caught.value)
     assert "Traceback" not in str(caught.value)
     assert_kept(run, 1)
     if what == "the disk":
         away.rename(own_images)
     victim.write_bytes(content)
-    pretrain(config(own_images, run, workers=workers, resume=True))
+    pretrain(config(own_images, run, workers=workers, resume=True, pack_limit=0))
     assert weights(run) == whole
+
+
+def test_images_that_were_packed_may_go_while_training(
+    own_images: Path, whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with at_step(monkeypatch, 1, lambda: own_images.rename(tmp_path / "away")):
+        pretrain(config(own_images, tmp_path / "run"))
+    assert weights(tmp_path / "run") == whole
+
+
+def test_a_full_disk_costs_the_pack_and_not_the_training(
+    own_images: Path, whole: bytes, tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a disk that is full from the start, and of one that fills up while the pack is written."""
+    monkeypatch.setenv("HEADSTART_PACKS", str(small_disk / "packs"))
+    images = open_source(str(own_images)).train
+    needed = build(images, tmp_path / "packs").facts.n_bytes
+    for left, spare in ((0, cache.SPARE_BYTES), (0, -(2**40)), (needed // 2, -(2**40))):
+        monkeypatch.setattr(cache, "SPARE_BYTES", spare)  # far below 0: as if others filled it after the look
+        ballast = fill(small_disk)
+        os.truncate(ballast, ballast.stat().st_size - left)
+        assert readable(images, tmp_path / "q.csv", False, 1, limit=1).decoded is None
+        assert not list(small_disk.glob("packs/*.part"))
+        ballast.unlink()
+    fill(small_disk)
+    pretrain(config(own_images, tmp_path / "run"))
+    assert weights(tmp_path / "run") == whole
 
 
 def test_a_disk_that_goes_while_images_are_checked_is_not_taken_for_bad_images(

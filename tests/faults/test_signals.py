@@ -125,7 +125,7 @@ def test_a_study_goes_on_in_the_training_it_was_stopped_in(
         "study",
         "--data",
         str(gratings),
-        *STUDY.split(),
+        *STUDY.replace("--epochs 1", "--epochs 4").split(),  # four steps in scratch/full
         "--lr-grid",
         "1",
         "--overwrite",

@@ -58,11 +58,11 @@ def test_what_does_not_come_is_named() -> None:
 STUCK = """
 import sys, time
 from headstart.cli import main
-from headstart.data import decode, pair_check
-def stuck(path, *more):
+from headstart.data import pair_check, reduced
+def stuck(path, *more, **named):
     if path.name == "{name}":
         time.sleep(600)
-    return reads[0](path, *more)
+    return reads[0](path, *more, **named)
 reads = [{place}]
 {place} = stuck
 sys.exit(main(sys.argv[1:]))
@@ -72,8 +72,8 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.parametrize(
     ("verb", "place", "name"),
     [
-        ("pretrain", "decode.decode", "003.png"),
-        ("classify", "decode.decode", "003.png"),
+        ("pretrain", "reduced.decode", "003.png"),
+        ("classify", "reduced.decode", "003.png"),
         ("segment", "pair_check.read_image", "3.png"),
         ("segment", "pair_check.read_labels", "3.png"),
     ],

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ class Numbers:
     def __init__(self, fault: str) -> None:
         self.fault = fault
 
-    def __getitem__(self, item: Item) -> tuple[Tensor, int]:
+    def read(self, item: Item) -> tuple[Tensor, int]:
         if item[1] == ROTTEN and self.fault == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         if item[1] == ROTTEN and self.fault == "left":
@@ -33,6 +34,9 @@ class Numbers:
         if item[1] == ROTTEN and self.fault == "damaged":
             raise DecodeError(Path("/images/005.png"), "image file is truncated")
         return torch.tensor(float(item[1])), item[1]
+
+    def batch(self, found: Sequence[tuple[Tensor, int]]) -> list[Tensor]:
+        return [torch.stack([value for value, _ in found]), torch.tensor([index for _, index in found])]
 
     def file_of(self, index: int) -> str:
         return f"/images/{index:03}.png"
@@ -88,9 +92,9 @@ def test_a_slow_batch_of_files_that_come_is_waited_for() -> None:
     """Patience is for one file: a batch that takes longer than that is none of its business."""
 
     class Slow(Numbers):
-        def __getitem__(self, item: Item) -> tuple[Tensor, int]:
+        def read(self, item: Item) -> tuple[Tensor, int]:
             time.sleep(0.7)
-            return super().__getitem__(item)
+            return super().read(item)
 
     assert len(list(file_batches(Slow("none"), BATCHES[:2], 1, patience=1.2))) == 2
 

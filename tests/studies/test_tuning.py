@@ -21,7 +21,7 @@ from headstart.studies.execute import run_config, run_study, take_in_data
 from headstart.studies.plan import plan
 from headstart.studies.tasks import TASKS
 from headstart.studies.tuning import Rates, choose_rates
-from headstart.tasks.classify import classify, ways
+from headstart.tasks.classify import classify, classify_together, ways
 
 N_TRAIN, GRID, PARTS = 24, (0.3, 1.0, 3.0), 2
 
@@ -65,7 +65,7 @@ def choose(config: StudyConfig, before: Callable[[], None] = lambda: None) -> Ra
 
 
 def watch_trainings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The configs of the classifiers that are trained from now on."""
+    """The configs of the classifiers that are trained from now on, one by one or together."""
     seen: list[Any] = []
 
     def run(config: Any, store: Store) -> Any:
@@ -73,7 +73,13 @@ def watch_trainings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             seen.append(config)
         return classify(config, store)
 
-    monkeypatch.setitem(TASKS, "classify", dataclasses.replace(TASKS["classify"], run=run))
+    def run_together(configs: Any, store: Store, keep: Any) -> Any:
+        done = classify_together(configs, store, keep)
+        seen.extend(config for config in configs if config.out in done)
+        return done
+
+    watched = dataclasses.replace(TASKS["classify"], run=run, run_together=run_together)
+    monkeypatch.setitem(TASKS, "classify", watched)
     return seen
 
 

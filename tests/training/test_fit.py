@@ -1,7 +1,7 @@
 """From a job to trained weights: crops as batches, a learning rate for each part, and a resume that changes nothing."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import default_collate
 
 from headstart.configs.segment import CropsConfig, LossConfig, SegmentConfig
 from headstart.data.crops import CropView
@@ -25,7 +25,7 @@ from headstart.training.state import TrainState
 CLASSES = 3
 
 
-class Crops(Dataset[Any]):
+class Crops:
     """Crops of images that are made on the spot: three blobs of colour, each a class."""
 
     def __init__(self, n: int, view: CropView) -> None:
@@ -34,11 +34,15 @@ class Crops(Dataset[Any]):
     def __len__(self) -> int:
         return self.n
 
-    def __getitem__(self, item: Item) -> tuple[Tensor, Tensor, int]:
+    def read(self, item: Item) -> tuple[Tensor, Tensor, int]:
         epoch, index = item
         mask = np.kron(np.random.default_rng(index).integers(0, CLASSES, (5, 5)), np.ones((6, 6))).astype(np.uint8)
         image = torch.from_numpy(np.eye(3, dtype=np.uint8)[mask] * 200).permute(2, 0, 1)
         return *self.view(image, torch.from_numpy(mask), derive(0, "crop", epoch, index), CLASSES), index
+
+    def batch(self, found: Sequence[tuple[Tensor, Tensor, int]]) -> list[Tensor]:
+        collated: list[Tensor] = default_collate(list(found))
+        return collated
 
 
 @dataclass
@@ -115,6 +119,17 @@ def test_parts_have_their_rates_and_a_resume_keeps_them(tmp_path: Path) -> None:
         assert torch.equal(tensor, resumed.state.module.state_dict()[name]), name
 
 
+def test_what_a_kill_left_half_written_is_gone_after_a_resume(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, stop_after=4)
+    halves = [tmp_path / name for name in ("result.json.part", "checkpoints/last.ckpt.part", "masks/epoch-1.png.part")]
+    for half in halves:
+        half.parent.mkdir(exist_ok=True)
+        half.write_bytes(b"half")
+    run(tmp_path, resume=True)
+    assert not [half for half in halves if half.exists()]
+
+
 def test_a_checkpoint_without_rates_of_parts_is_taken_up(tmp_path: Path) -> None:
     """Checkpoints of version 0.1.0 have two groups, with decay and without, and no lr_scale in them."""
     with pytest.raises(KeyboardInterrupt):
@@ -152,7 +167,7 @@ def test_the_plan_counts_crops(
 def test_pixels_are_learned(tmp_path: Path) -> None:
     optim = {"name": "adamw", "lr": 0.02}
     fitted = run(tmp_path / "run", epochs=15, tenth=False, optim=optim)
-    crops, masks, _ = Crops(10, CropView(CropsConfig(), 24, (0.5,) * 3, (0.5,) * 3))[99, 0]
+    crops, masks, _ = Crops(10, CropView(CropsConfig(), 24, (0.5,) * 3, (0.5,) * 3)).read((99, 0))
     fitted.state.module.eval()
     predicted = fitted.state.module(crops[None]).argmax(1)[0]
     known = masks != CLASSES

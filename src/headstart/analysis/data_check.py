@@ -17,7 +17,7 @@ from headstart.data.measure import equal_groups, mean_and_std, measure_images
 from headstart.data.pair_check import CheckedPairs, inspect_pairs, quarantine_unpaired
 from headstart.data.pairs import PairSet, has_pairs, open_pairs, pair_split
 from headstart.data.palette_files import resolve_palette
-from headstart.data.sources import Source, can_hold_out, labelled_split, open_source
+from headstart.data.sources import offered_images, open_source
 from headstart.errors import DataError
 from headstart.results import DataCheckResult
 
@@ -85,7 +85,7 @@ def _side_of_pairs(checked: CheckedPairs, n_scored: int) -> Side:
 
 def _check_images(config: DataCheckConfig, file: Path, watch: Watch) -> Checked:
     source = open_source(config.data)
-    train, val, words = _image_sides(source)
+    train, val, words = offered_images(source)
     tick = _ticks(watch, len(train) + (len(val) if val else 0))
     how = (source.classes, file, _threads(config), tick)
     of_train = _side_of_images(train, *how)
@@ -103,13 +103,6 @@ def _check_images(config: DataCheckConfig, file: Path, watch: Watch) -> Checked:
         split=words,
         n_offered_val=len(val) if val else 0,
     )
-
-
-def _image_sides(source: Source) -> tuple[ImageSet, ImageSet | None, str]:
-    """The split that a classification would use; where there are no labels to split by, the source's own."""
-    if source.val is None and can_hold_out(source):
-        return labelled_split(source)
-    return source.train, source.val, source.split
 
 
 def _side_of_images(

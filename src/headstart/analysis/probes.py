@@ -7,15 +7,18 @@ is nan.
 from typing import TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import silhouette_samples
+
+from headstart.analysis.neighbours import neighbours_among
 
 Floats: TypeAlias = NDArray[np.float32]
 Integers: TypeAlias = NDArray[np.intp]
 Hits: TypeAlias = NDArray[np.bool_]
 
 CHUNK_ELEMENTS = 1 << 23
-"""Similarities held at a time: 32 MB of float32, and 64 MB for their order."""
+"""Similarities held at a time: 32 MB of float32."""
 
 
 def knn_accuracy(
@@ -181,23 +184,22 @@ def _vote(
     keys, directions = normalised(train), normalised(queries)
     rows = max(1, CHUNK_ELEMENTS // len(keys))
     predicted = np.empty(len(queries), dtype=np.intp)
+    among = neighbours_among(torch.from_numpy(keys))
     for first in range(0, len(queries), rows):
-        similarity = directions[first : first + rows] @ keys.T
-        if leave_one_out:
-            own = np.arange(len(similarity))
-            similarity[own, first + own] = -np.inf
-        predicted[first : first + rows] = _weighted_majority(similarity, coded, len(classes), k, temperature)
+        block = torch.from_numpy(directions[first : first + rows])
+        own = torch.arange(first, first + len(block)) if leave_one_out else None
+        similarity, nearest = among.nearest(block, k, own)
+        votes_for = coded[nearest.numpy()]
+        predicted[first : first + rows] = _weighted_majority(similarity.numpy(), votes_for, len(classes), temperature)
     return np.asarray(classes[predicted], dtype=np.intp)
 
 
-def _weighted_majority(similarity: Floats, coded: Integers, n_classes: int, k: int, temperature: float) -> Integers:
-    """Winning class, in [0, n_classes), of each row of a (rows, n) similarity matrix."""
-    n = similarity.shape[1]
-    nearest = np.argpartition(similarity, n - k, axis=1)[:, n - k :]
-    values = np.take_along_axis(similarity, nearest, axis=1).astype(np.float64)
+def _weighted_majority(similarity: Floats, votes_for: Integers, n_classes: int, temperature: float) -> Integers:
+    """Winning class, in [0, n_classes), of each row of neighbours: their similarities and classes, (rows, k) each."""
+    values = similarity.astype(np.float64)
     # Relative to the nearest neighbour: the winner is the same, and a low temperature cannot overflow.
     weights = np.exp((values - values.max(axis=1, keepdims=True)) / temperature)
-    cells = np.arange(len(similarity))[:, None] * n_classes + coded[nearest]
+    cells = np.arange(len(similarity))[:, None] * n_classes + votes_for
     votes = np.bincount(cells.ravel(), weights.ravel(), minlength=len(similarity) * n_classes)
     return np.asarray(votes.reshape(len(similarity), n_classes).argmax(axis=1), dtype=np.intp)
 

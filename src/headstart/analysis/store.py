@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.data.decode import check_images
 from headstart.data.imageset import ImageSet
+from headstart.data.pack import readable
 from headstart.data.pair_check import CheckedPairs, check_pairs
 from headstart.data.pairs import PairSet
 from headstart.data.palettes import Palette
@@ -33,11 +33,17 @@ class Store:
     features: dict[FeatureKey, np.ndarray] = field(default_factory=dict)
 
     def decodable(
-        self, images: ImageSet, quarantine: Path, strict: bool, workers: int, patience: float = PATIENCE_SECONDS
+        self,
+        images: ImageSet,
+        quarantine: Path,
+        strict: bool,
+        workers: int,
+        patience: float = PATIENCE_SECONDS,
+        limit: float = 0.0,
     ) -> ImageSet:
-        """``check_images``, once for each set. The first run's quarantine file lists what is left out."""
+        """``readable``, once for each set. The first run's quarantine file lists what is left out."""
         if images not in self.checked:
-            self.checked[images] = check_images(images, quarantine, strict, workers, patience)
+            self.checked[images] = readable(images, quarantine, strict, workers, patience, limit)
         return self.checked[images]
 
     def checked_pairs(
@@ -56,11 +62,11 @@ class Store:
             self.pairs[key] = check_pairs(pairs, palette, quarantine, strict, workers, nearest, patience)
         return self.pairs[key]
 
-    def features_of(
-        self, backbone: Backbone, view: str, images: ImageSet, compute: Callable[[], np.ndarray]
-    ) -> np.ndarray:
-        """float32 (n, d) features of ``images`` under ``view`` (its description), computed where not yet known."""
-        key = (digest(backbone), view, images.unlabelled())
+    def features_of(self, weights: str, view: str, images: ImageSet, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """float32 (n, d) features of ``images`` under ``view`` (its description), computed where not yet known.
+        ``weights`` is the ``digest`` of the backbone.
+        """
+        key = (weights, view, images.unlabelled())
         if key not in self.features:
             self.features[key] = compute()
         return self.features[key]

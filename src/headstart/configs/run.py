@@ -84,3 +84,6 @@ class BackboneRunConfig(RunConfig):
     grad_checkpointing: bool = False
     """Keep fewer activations and compute them again on the way back: the same result in less memory and more time."""
     views: ViewsConfig = ViewsConfig()
+    pack_limit: float = Field(default=20.0, ge=0)
+    """GB on disk for packs of decoded images, so that later epochs and runs decode nothing; those not used for longest
+    make room. 0: no pack. No result depends on it."""

@@ -70,6 +70,9 @@ class StudyConfig(OutputConfig):
     """Loader processes; the result does not depend on their number."""
     file_seconds: float = Field(default=300.0, gt=0)
     """Seconds that reading one file may take; after that the study ends with an error that names it."""
+    pack_limit: float = Field(default=20.0, ge=0)
+    """Of images (not pairs): GB on disk for packs of decoded ones, so that later epochs and runs decode nothing; those
+    not used for longest make room. 0: no pack. No result depends on it."""
     strict: bool = False
     """Make an undecodable image an error instead of a line in quarantine.csv."""
     overwrite: bool = False

@@ -9,6 +9,7 @@ within the image. In a smaller image it may reach beyond: there the image is mir
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from headstart.configs.segment import CropsConfig
 from headstart.data.decode import Pixels
+from headstart.data.draws import JITTER_NUMBERS, drawn_by, jitter_ranges, jitter_steps
 from headstart.data.masks import read_mask
 from headstart.data.pair_sheets import in_colours
 from headstart.data.pairs import PairSet
@@ -28,7 +30,7 @@ from headstart.data.rasters import read_image
 from headstart.data.reading import Item
 from headstart.data.seeds import derive
 from headstart.data.sheets import pair_sheet
-from headstart.data.views import RGB, colour_jitter, drawn_by
+from headstart.data.views import RGB, Drawn, Finish
 from headstart.errors import DataError
 
 DRAWS = 5
@@ -41,20 +43,24 @@ class CropView:
 
     def __init__(self, config: CropsConfig, size: int, mean: RGB, std: RGB) -> None:
         self.config, self.size = config, size
-        self.mean = torch.tensor(mean).view(3, 1, 1)
-        self.std = torch.tensor(std).view(3, 1, 1)
-        self.jitter = colour_jitter(config.colour)
+        self.finish = Finish(mean, std)
+        self.ranges = jitter_ranges(config.colour)
 
     def __call__(self, image: Tensor, mask: Tensor, seed: int, ignore: int) -> tuple[Tensor, Tensor]:
         """The crop as the network gets it: float32 (3, S, S), normalised, and its mask int64 (S, S).
 
         ``image`` is uint8 (3, H, W), ``mask`` uint8 (H, W); pixels beyond the image get the label ``ignore``.
         """
-        crop, labels = self.pixels(image, mask, seed, ignore)
-        return (crop.float().div_(255) - self.mean) / self.std, labels.long()
+        drawn, labels = self.draw(image, mask, seed, ignore)
+        return self.finish([drawn])[0], labels.long()
 
     def pixels(self, image: Tensor, mask: Tensor, seed: int, ignore: int) -> tuple[Tensor, Tensor]:
-        """The crop before normalising: uint8 (3, S, S) in [0, 255] and its mask uint8 (S, S)."""
+        """The crop before normalising, in whole levels: uint8 (3, S, S) in [0, 255], and its mask uint8 (S, S)."""
+        drawn, labels = self.draw(image, mask, seed, ignore)
+        return drawn.pixels(), labels
+
+    def draw(self, image: Tensor, mask: Tensor, seed: int, ignore: int) -> tuple[Drawn, Tensor]:
+        """The crop before its colours are changed, and its mask uint8 (S, S)."""
         with drawn_by(seed):
             for _ in range(DRAWS):
                 box = self._window(image.shape[1], image.shape[2])
@@ -62,9 +68,9 @@ class CropView:
                 if (labels != ignore).any():
                     break
             crop, labels = self._turned(self._colours(image, box), labels)
-            if _chance(self.config.colour_probability):
-                crop = self.jitter(crop)
-        return crop.contiguous(), labels.contiguous()
+            jitter = _chance(self.config.colour_probability)
+            steps = jitter_steps(self.ranges, torch.rand(JITTER_NUMBERS).tolist()) if jitter else []
+        return Drawn(crop.contiguous(), steps), labels.contiguous()
 
     def _window(self, height: int, width: int) -> tuple[int, int, int]:
         """Top, left and side in pixels of the image; top and left are negative where it begins before the image."""
@@ -146,8 +152,17 @@ class PairsDataset(Dataset[tuple[Tensor, Tensor, int]]):
         return len(self.pairs) * self.per_image
 
     def __getitem__(self, item: Item) -> tuple[Tensor, Tensor, int]:
-        crop, labels = self.view(*self._drawn(*item))
-        return crop, labels, item[1]
+        crops, masks, indices = self.batch([self.read(item)])
+        return crops[0], masks[0], int(indices[0])
+
+    def read(self, item: Item) -> tuple[Drawn, Tensor, int]:
+        """The crop before its colours are changed, its mask uint8 (S, S), i."""
+        return *self.view.draw(*self._drawn(*item)), item[1]
+
+    def batch(self, found: Sequence[tuple[Drawn, Tensor, int]]) -> list[Tensor]:
+        """[crops (B, 3, S, S) float32, masks (B, S, S) int64, indices (B,) int64] of what was read."""
+        drawn, masks, indices = zip(*found, strict=True)
+        return [self.view.finish(drawn), torch.stack(masks).long(), torch.tensor(indices)]
 
     def file_of(self, index: int) -> str:
         """The image of crop ``index`` and its mask."""

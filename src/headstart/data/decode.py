@@ -19,7 +19,7 @@ How each kind of pixel becomes 8-bit RGB:
 import csv
 import logging
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -68,12 +68,14 @@ class DecodeError(DataError):
         return type(self), (self.path, self.reason)
 
 
-def decode(path: Path) -> Pixels:
+def decode(path: Path, draft: int | None = None) -> Pixels:
     """The image in ``path`` as (H, W, 3) uint8 RGB in [0, 255], upright, C-contiguous and writable.
 
-    The rules for other kinds of pixels are at the top of this module. Raises DecodeError for anything that prevents it:
-    a missing, truncated, damaged or foreign file, an implausible size, values out of range. MachineError when not the
-    file is to blame, but its disk, a network share or the memory.
+    ``draft``: a JPEG may come at 1/2, 1/4 or 1/8 of its size, as long as no side has fewer pixels than this. The rules
+    for other kinds of pixels are at the top of this module.
+
+    Raises DecodeError for anything that prevents it: a missing, truncated, damaged or foreign file, implausible sizes,
+    values out of range. MachineError when not the file is to blame, but its disk, a network share or the memory.
     """
     try:
         refuse_special(path)
@@ -82,6 +84,8 @@ def decode(path: Path) -> Pixels:
                 raise DecodeError(path, f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}")
             if has_further_bands(image):
                 return read_bands(path, MAX_PIXELS)
+            if draft is not None:
+                image.draft(None, (draft, draft))
             image.load()
             bits, white_is_zero = _sample_format(image)
             return np.array(_rgb(upright(image), bits, white_is_zero), dtype=np.uint8)
@@ -195,22 +199,39 @@ def check_images(
     workers: int,
     patience: float = PATIENCE_SECONDS,
     progress: Callable[[int, int], None] | None = None,
+    read: Callable[[Path], object] = decode,
 ) -> ImageSet:
-    """Decode every image once and return those that decode, in their order.
+    """Decode every image once, by ``read``, and return those that decode, in their order.
 
-    The others are written to ``quarantine_file`` (path, reason) and counted in the log. Lines of earlier checks of
-    other images stay, lines of these images are replaced: a rerun adds nothing twice. ``workers`` threads decode
-    (at least one); ``progress(done, total)`` is called in this thread. Raises DataError where ``strict`` and an image
-    fails, and where no image is left; MachineError where one has not come after ``patience`` seconds.
+    The others are left out as ``leave_out`` has it. ``workers`` threads decode (at least one); ``progress(done,
+    total)`` is called in this thread. MachineError where an image has not come after ``patience`` seconds.
     """
+
+    def failure_of(path: Path) -> str | None:
+        try:
+            read(path)
+        except DecodeError as error:
+            return error.reason
+        return None
+
     reasons: dict[str, str] = {}
     paths = (images.path(i) for i in range(len(images)))
-    for i, (_, look) in enumerate(read_in_threads(_failure, paths, workers, patience)):
+    for i, (_, look) in enumerate(read_in_threads(failure_of, paths, workers, patience)):
         reason = look.result()
         if reason is not None:
             reasons[images.names[i]] = reason
         if progress is not None:
             progress(i + 1, len(images))
+    return leave_out(images, reasons, quarantine_file, strict)
+
+
+def leave_out(images: ImageSet, reasons: Mapping[str, str], quarantine_file: Path, strict: bool) -> ImageSet:
+    """The images without those that have a reason (by name) why they do not decode.
+
+    These are written to ``quarantine_file`` (path, reason) and counted in the log. Lines of earlier checks of
+    other images stay, lines of these images are replaced: a rerun adds nothing twice. Raises DataError where
+    ``strict`` and there is a reason, and where no image is left; MachineError where their folder is gone.
+    """
     if reasons and not images.root.is_dir():
         raise MachineError(f"{images.root} went away while its images were checked. Bring its disk or share back.")
     quarantine(quarantine_file, images, reasons)
@@ -226,15 +247,7 @@ def check_images(
     return images.without(reasons)
 
 
-def _failure(path: Path) -> str | None:
-    try:
-        decode(path)
-    except DecodeError as error:
-        return error.reason
-    return None
-
-
-def quarantine(file: Path, images: ImageSet, reasons: dict[str, str]) -> None:
+def quarantine(file: Path, images: ImageSet, reasons: Mapping[str, str]) -> None:
     """Make ``file`` say what is wrong with ``images`` (``reasons`` by name), keeping its lines on any others.
 
     CSV with the columns path and reason, whole or not at all; without a line to write there is no file.

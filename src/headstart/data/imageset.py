@@ -2,20 +2,34 @@
 
 import hashlib
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import SupportsIndex
+from typing import Protocol, SupportsIndex
 
 import numpy as np
+from numpy.typing import NDArray
+
+
+class Decoded(Protocol):
+    """Images that were decoded before."""
+
+    def read(self, name: str) -> NDArray[np.uint8]:
+        """The image called ``name``: uint8 (H, W, 3), writable."""
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Image files: ``names`` are POSIX paths relative to ``root``, ``labels`` are class indices, one an image."""
+    """Image files: ``names`` are POSIX paths relative to ``root``, ``labels`` are class indices, one an image.
+
+    ``side``: how many pixels the shorter side of an image is to have at most where it is read (``reduced.py``); None:
+    images are read whole. ``decoded`` holds the same pixels ready; it changes none, so sets are equal without it.
+    """
 
     root: Path
     names: tuple[str, ...]
     labels: tuple[int, ...] | None = None
+    side: int | None = None
+    decoded: Decoded | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.labels is not None and len(self.labels) != len(self.names):

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from headstart.data.decode import decode
 from headstart.data.imageset import ImageSet
 from headstart.data.reading import Item, Items, WatchedBatches, file_batches
+from headstart.data.reduced import decode_as_asked
 from headstart.data.seeds import derive
 from headstart.data.threads import PATIENCE_SECONDS
-from headstart.data.views import View
+from headstart.data.views import Drawn, View
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,11 @@ class MicroBatches:
 
 
 class ViewsDataset(Dataset[tuple[Tensor, int, int]]):
-    """Views of the images of a set; an item is (views (V, 3, S, S) float32, label or -1, index)."""
+    """Views of the images of a set; an item is (views (V, 3, S, S) float32, label or -1, index).
+
+    A batch has the same views as its items one by one, bit for bit, and takes less time. The ``views`` are normalised
+    alike (those of ``build_views`` are).
+    """
 
     def __init__(self, images: ImageSet, views: Sequence[View], seed: int) -> None:
         self.images, self.views, self.seed = images, views, seed
@@ -87,11 +91,21 @@ class ViewsDataset(Dataset[tuple[Tensor, int, int]]):
         return len(self.images)
 
     def __getitem__(self, item: Item) -> tuple[Tensor, int, int]:
+        views, labels, indices = self.batch([self.read(item)])
+        return views[0], int(labels[0]), int(indices[0])
+
+    def read(self, item: Item) -> tuple[list[Drawn], int, int]:
+        """The V views before their colours are changed, label or -1, index."""
         epoch, index = item
         image = read_chw(self.images, index)
-        views = [view(image, derive(self.seed, "view", epoch, index, v)) for v, view in enumerate(self.views)]
-        label = -1 if self.images.labels is None else self.images.labels[index]
-        return torch.stack(views), label, index
+        drawn = [view.draw(image, derive(self.seed, "view", epoch, index, v)) for v, view in enumerate(self.views)]
+        return drawn, -1 if self.images.labels is None else self.images.labels[index], index
+
+    def batch(self, found: Sequence[tuple[list[Drawn], int, int]]) -> list[Tensor]:
+        """[views (B, V, 3, S, S) float32, labels (B,) int64, indices (B,) int64] of what was read."""
+        drawn, labels, indices = zip(*found, strict=True)
+        views = self.views[0].finish([view for views in drawn for view in views])
+        return [views.unflatten(0, (len(drawn), -1)), torch.tensor(labels), torch.tensor(indices)]
 
     def file_of(self, index: int) -> str:
         """The file of image ``index``."""
@@ -99,8 +113,12 @@ class ViewsDataset(Dataset[tuple[Tensor, int, int]]):
 
 
 def read_chw(images: ImageSet, index: int) -> Tensor:
-    """One image as uint8 (3, H, W) in [0, 255]."""
-    return torch.from_numpy(decode(images.path(index))).permute(2, 0, 1)
+    """One image as uint8 (3, H, W) in [0, 255], reduced as the set is to be read; from its pack where it has one."""
+    if images.decoded is not None:
+        pixels = images.decoded.read(images.names[index])
+    else:
+        pixels = decode_as_asked(images, images.path(index))
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def worker_count(workers: int | Literal["auto"]) -> int:
@@ -117,9 +135,9 @@ def worker_count(workers: int | Literal["auto"]) -> int:
 def training_loader(
     dataset: Items, batches: MicroBatches, workers: int, patience: float = PATIENCE_SECONDS
 ) -> WatchedBatches:
-    """Loader over an explicit list of micro-batches. A batch is what the dataset's items are, stacked: [views
-    (B, V, 3, S, S), labels (B,), indices (B,)] of a ViewsDataset, [crops (B, 3, S, S), masks (B, S, S), indices (B,)]
-    of a PairsDataset. Errors are those of ``file_batches``.
+    """Loader over an explicit list of micro-batches: [views (B, V, 3, S, S), labels (B,), indices (B,)] of a
+    ViewsDataset, [crops (B, 3, S, S), masks (B, S, S), indices (B,)] of a PairsDataset. Errors are those of
+    ``file_batches``.
     """
     return file_batches(dataset, batches, workers, patience, ahead=4)
 

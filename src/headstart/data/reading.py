@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 import torch
-from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from headstart.data.decode import DecodeError
 from headstart.data.threads import PATIENCE_SECONDS, does_not_come
@@ -39,7 +39,11 @@ KEPT = "What was checkpointed is kept; go on with --resume."
 class Items(Protocol):
     """A dataset of what lies in files."""
 
-    def __getitem__(self, item: Item) -> Any: ...
+    def read(self, item: Item) -> Any:
+        """What a batch is made of: an item's files, read, under watch."""
+
+    def batch(self, found: Sequence[Any]) -> Any:
+        """The batch of what was read, tensors in a list."""
 
     def file_of(self, index: int) -> str:
         """The file or files of an item, in words."""
@@ -60,7 +64,8 @@ class Watched(Dataset[Any]):
         self.desk = torch.full((workers, 3), IDLE, dtype=torch.float64).share_memory_()
         """A row for each loader process: its id, the index it is at, and since when (monotonic seconds)."""
 
-    def __getitems__(self, items: Sequence[Item]) -> Sequence[Any] | Failure:
+    def __getitems__(self, items: Sequence[Item]) -> Any:
+        """The batch of ``items``, or the Failure of the first that cannot be had."""
         info = get_worker_info()
         found = []
         for item in items:
@@ -68,7 +73,7 @@ class Watched(Dataset[Any]):
                 self.desk[info.id] = torch.tensor([os.getpid(), item[1], time.monotonic()], dtype=torch.float64)
             try:
                 with alarm(self.patience if info is None else None):
-                    found.append(self.items[item])
+                    found.append(self.items.read(item))
             except _Overdue:
                 return Failure(self.stuck(item[1]))
             except DecodeError as error:
@@ -77,7 +82,7 @@ class Watched(Dataset[Any]):
                 return Failure(error)
         if info is not None:
             self.desk[info.id, 1] = IDLE
-        return found
+        return self.items.batch(found)
 
     def overdue(self) -> MachineError | None:
         """The error of the loader process that has been at one file for too long, if one has."""
@@ -159,7 +164,7 @@ def _deaths_told_by_looking() -> Iterator[None]:
 def file_batches(
     items: Items, batches: Iterable[list[Item]], workers: int, patience: float = PATIENCE_SECONDS, ahead: int = 2
 ) -> WatchedBatches:
-    """The batches of ``items``, collated, read by ``workers`` processes, each of them ``ahead`` batches in advance.
+    """The batches of ``items``, read by ``workers`` processes, each of them ``ahead`` batches in advance.
 
     Iterating raises DataError when a file cannot be read, MachineError when a loader process died, or was at one file
     for more than ``patience`` seconds.
@@ -172,7 +177,7 @@ def file_batches(
         prefetch_factor=ahead if workers else None,
         timeout=min(patience, LOOK_EVERY_SECONDS) if workers else 0,
         pin_memory=torch.cuda.is_available(),
-        collate_fn=_collated,
+        collate_fn=_as_it_is,
         worker_init_fn=outlive_signals,
     )
     return WatchedBatches(loader, watched)
@@ -186,8 +191,8 @@ def broken_since(error: DecodeError) -> DataError:
     )
 
 
-def _collated(found: Sequence[Any] | Failure) -> Any:
-    return found if isinstance(found, Failure) else default_collate(list(found))
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
 class _Overdue(BaseException):

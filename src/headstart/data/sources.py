@@ -277,6 +277,17 @@ def can_hold_out(source: Source) -> bool:
     return labels is not None and len(source.classes) > 1 and len(labels) > len(set(labels))
 
 
+def offered_images(source: Source) -> tuple[ImageSet, ImageSet | None, str]:
+    """The images to pre-train on, those to keep out of it where there are some, and words on how they were divided.
+
+    Labelled images that a study would hold out for validation are held out here too: what pre-training has seen must
+    not be what the study judges by.
+    """
+    if source.val is None and can_hold_out(source):
+        return labelled_split(source)
+    return source.train, source.val, source.split
+
+
 def labelled_split(source: Source, seed: int = 0, val_fraction: float = 0.2) -> tuple[ImageSet, ImageSet, str]:
     """Training and validation images, both labelled, and words on how they were divided.
 

@@ -1,64 +1,84 @@
 """Augmentation: what a network is shown of an image.
 
-A view is a function of (image, seed): the same seed gives the same view in every process. Images are uint8 CHW tensors
-in [0, 255]; views are float32 CHW tensors, normalised by the channel mean and standard deviation.
+A view is a function of (image, seed): the same seed gives the same view in every process, alone or in a batch. Images
+are uint8 CHW tensors in [0, 255]; views are float32 CHW tensors, normalised by the channel mean and standard deviation.
+
+A view is made in two parts. The pixels are moved (crop, resize, flip) image by image, so that no more than one image is
+ever in memory at its full size; the colours of all views of a batch are changed together (colours.py).
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torchvision.transforms import InterpolationMode, v2
 
 from headstart.configs.views import ViewsConfig
+from headstart.data.colours import Step, blocks, coloured
+from headstart.data.draws import CROP_NUMBERS, JITTER_NUMBERS, crop_box, drawn_by, jitter_ranges, jitter_steps, uniforms
 
 BICUBIC = InterpolationMode.BICUBIC
 IMAGENET_MEAN_STD = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+SOLARISED_FROM = 128.0
+BLUR_SIGMAS = (0.1, 2.0)
 RGB = tuple[float, float, float]
 
 
-class View:
-    """One augmentation of an image, drawn by a seed."""
+@dataclass(frozen=True)
+class Drawn:
+    """A view whose colours are still those of the image: uint8 (3, S, S), and what is to be done to them."""
 
-    def __init__(self, transform: Callable[[Tensor], Tensor], mean: RGB, std: RGB) -> None:
-        self.transform = transform
+    crop: Tensor
+    steps: Sequence[Step] = ()
+
+    def pixels(self) -> Tensor:
+        """The view in whole levels: uint8 (3, S, S) in [0, 255]."""
+        (image,) = coloured([self.crop], [self.steps])
+        return image if image.dtype == torch.uint8 else image.round().clamp_(0, 255).to(torch.uint8)
+
+
+class Finish:
+    """The second part of views: their colours, and (level / 255 - mean) / std of each channel."""
+
+    def __init__(self, mean: RGB, std: RGB) -> None:
         self.mean = torch.tensor(mean).view(3, 1, 1)
         self.std = torch.tensor(std).view(3, 1, 1)
 
+    def __call__(self, drawn: Sequence[Drawn]) -> Tensor:
+        """Views of one size as the network gets them: float32 (n, 3, S, S)."""
+        if not any(each.steps for each in drawn):
+            levels = torch.stack([each.crop for each in drawn])
+            return levels.float().div_(255).sub_(self.mean).div_(self.std)
+        images = coloured([each.crop for each in drawn], [each.steps for each in drawn])
+        out = torch.empty(len(images), *images[0].shape)
+        for block in blocks(range(len(images)), images[0]):
+            for row in block:
+                out[row].copy_(images[row])
+            out[block[0] : block[-1] + 1].div_(255).sub_(self.mean).div_(self.std)
+        return out
+
+
+class View:
+    """One augmentation of an image, drawn by a seed: first ``draw`` for an image, then ``finish`` for a batch."""
+
+    def __init__(self, draw: Callable[[Tensor, int], Drawn], mean: RGB, std: RGB) -> None:
+        self.draw = draw
+        self.finish = Finish(mean, std)
+
     def pixels(self, image: Tensor, seed: int) -> Tensor:
-        """The view before normalising: uint8 (3, size, size) in [0, 255]."""
-        with drawn_by(seed):
-            view: Tensor = self.transform(image)
-        return view
+        """The view before normalising, in whole levels: uint8 (3, S, S) in [0, 255]."""
+        return self.draw(image, seed).pixels()
 
     def __call__(self, image: Tensor, seed: int) -> Tensor:
-        """The view as the network gets it: float32 (3, size, size)."""
-        return (self.pixels(image, seed).float().div_(255) - self.mean) / self.std
-
-
-@contextmanager
-def drawn_by(seed: int) -> Iterator[None]:
-    """Within this, what torchvision draws is a function of ``seed``; afterwards the generator is as it was before."""
-    generator = torch.default_generator  # what torchvision draws from; torch.manual_seed is 100 times as slow
-    state = generator.get_state()
-    generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        generator.set_state(state)
-
-
-def colour_jitter(strength: float) -> v2.ColorJitter:
-    """BYOL's jitter at ``strength`` 1 (Grill et al., 2020, Appendix B), as far as each part of it can go beyond."""
-    most = ((0.4, 1.0), (0.4, 1.0), (0.2, 1.0), (0.1, 0.5))
-    return v2.ColorJitter(*(min(limit, share * strength) for share, limit in most))
+        """The view as the network gets it: float32 (3, S, S)."""
+        return self.finish([self.draw(image, seed)])[0]
 
 
 def build_views(config: ViewsConfig, image_size: int, mean: RGB, std: RGB, count: int) -> list[View]:
     """``count`` views of the configured style; the second of a pair has its own blur and solarise probabilities."""
-    return [View(v2.Compose(STYLES[config.style](config, image_size, i % 2)), mean, std) for i in range(count)]
+    return [View(STYLES[config.style](config, image_size, i % 2), mean, std) for i in range(count)]
 
 
 def normalisation(config: ViewsConfig, mean: RGB, std: RGB) -> tuple[RGB, RGB]:
@@ -71,36 +91,85 @@ def plain_view(config: ViewsConfig, image_size: int, mean: RGB, std: RGB) -> Vie
     return build_views(config.model_copy(update={"style": "none"}), image_size, mean, std, 1)[0]
 
 
-def _plain(config: ViewsConfig, size: int, which: int) -> list[Any]:
-    return [v2.Resize(size, BICUBIC, antialias=True), v2.CenterCrop(size)]
+class Plain:
+    """Resize the shorter side, take the middle; an image of that size already, as packs hold them, is only sliced."""
+
+    def __init__(self, config: ViewsConfig, size: int, which: int) -> None:
+        self.size = size
+        self.resize = v2.Resize(size, BICUBIC, antialias=True)
+
+    def __call__(self, image: Tensor, seed: int) -> Drawn:
+        _, height, width = image.shape
+        if min(height, width) != self.size:
+            image = self.resize(image)
+            _, height, width = image.shape
+        top, left = round((height - self.size) / 2), round((width - self.size) / 2)
+        return Drawn(image[:, top : top + self.size, left : left + self.size])
 
 
-def _trivial(config: ViewsConfig, size: int, which: int) -> list[Any]:
-    return [*_plain(config, size, which), v2.TrivialAugmentWide()]
+class Trivial:
+    """The same, and torchvision's TrivialAugmentWide."""
+
+    def __init__(self, config: ViewsConfig, size: int, which: int) -> None:
+        self.plain, self.augment = Plain(config, size, which), v2.TrivialAugmentWide()
+
+    def __call__(self, image: Tensor, seed: int) -> Drawn:
+        with drawn_by(seed):
+            return Drawn(self.augment(self.plain(image, seed).crop))
 
 
-def _light(config: ViewsConfig, size: int, which: int) -> list[Any]:
-    return [
-        v2.RandomResizedCrop(size, scale=config.crop_scale, interpolation=BICUBIC, antialias=True),
-        v2.RandomHorizontalFlip(config.flip),
-        v2.RandomVerticalFlip(config.vertical_flip),
-    ]
+class Light:
+    """A random crop, resized, perhaps flipped."""
+
+    numbers = CROP_NUMBERS + 2
+
+    def __init__(self, config: ViewsConfig, size: int, which: int) -> None:
+        self.config, self.size = config, size
+
+    def __call__(self, image: Tensor, seed: int) -> Drawn:
+        return Drawn(self.crop(image, uniforms(seed, self.numbers)))
+
+    def crop(self, image: Tensor, u: Sequence[float]) -> Tensor:
+        """The view's pixels, uint8 (3, S, S), by 24 numbers ``u``."""
+        top, left, height, width = crop_box(image.shape[1], image.shape[2], self.config.crop_scale, u[:CROP_NUMBERS])
+        window = image[:, top : top + height, left : left + width].unsqueeze(0)
+        crop = functional.interpolate(window, (self.size, self.size), mode="bicubic", antialias=True)[0]
+        flips = zip((-1, -2), (self.config.flip, self.config.vertical_flip), u[CROP_NUMBERS:], strict=True)
+        turned = [dim for dim, probability, chance in flips if chance < probability]
+        return crop.flip(turned) if turned else crop
 
 
-def _byol(config: ViewsConfig, size: int, which: int) -> list[Any]:
-    kernel = max(3, size // 10 | 1)
-    return [
-        *_light(config, size, which),
-        v2.RandomApply([colour_jitter(config.colour)], config.colour_probability),
-        v2.RandomGrayscale(config.grey),
-        v2.RandomApply([v2.GaussianBlur(kernel, (0.1, 2.0))], config.blur[which]),
-        v2.RandomSolarize(128, config.solarise[which]),
-    ]
+class Byol:
+    """The same; then colours: jitter, grey, blur, solarise, each with its probability (Grill et al., 2020)."""
+
+    numbers = Light.numbers + JITTER_NUMBERS + 5
+
+    def __init__(self, config: ViewsConfig, size: int, which: int) -> None:
+        self.light, self.config = Light(config, size, which), config
+        self.blur, self.solarise = config.blur[which], config.solarise[which]
+        self.ranges = jitter_ranges(config.colour)
+
+    def __call__(self, image: Tensor, seed: int) -> Drawn:
+        u = uniforms(seed, self.numbers)
+        return Drawn(self.light.crop(image, u[: Light.numbers]), self.steps(u[Light.numbers :]))
+
+    def steps(self, u: Sequence[float]) -> list[Step]:
+        """What is done to the colours, in order, by 13 numbers ``u``."""
+        jitter, grey, blur, solarise, sigma = u[JITTER_NUMBERS:]
+        steps = jitter_steps(self.ranges, u[:JITTER_NUMBERS]) if jitter < self.config.colour_probability else []
+        if grey < self.config.grey:
+            steps.append(("saturation", 0.0))
+        if blur < self.blur:
+            low, high = BLUR_SIGMAS
+            steps.append(("blur", low + (high - low) * sigma))
+        if solarise < self.solarise:
+            steps.append(("solarise", SOLARISED_FROM))
+        return steps
 
 
-STYLES: dict[str, Callable[[ViewsConfig, int, int], list[Any]]] = {
-    "byol": _byol,
-    "trivial": _trivial,
-    "light": _light,
-    "none": _plain,
+STYLES: dict[str, Callable[[ViewsConfig, int, int], Callable[[Tensor, int], Drawn]]] = {
+    "byol": Byol,
+    "trivial": Trivial,
+    "light": Light,
+    "none": Plain,
 }

@@ -14,6 +14,7 @@ from headstart.results.base import (
 )
 from headstart.results.comparison import NUMBERS, CompareResult, Difference, DifferenceKind
 from headstart.results.masks import MaskedImage, MasksResult
+from headstart.results.packs import DataPackResult, PackedSide
 from headstart.results.runs import (
     ClassifyResult,
     DataFacts,
@@ -57,6 +58,7 @@ __all__ = [
     "CompareResult",
     "DataCheckResult",
     "DataFacts",
+    "DataPackResult",
     "Difference",
     "DifferenceKind",
     "EarlyVerdict",
@@ -72,6 +74,7 @@ __all__ = [
     "MaskedImage",
     "MasksResult",
     "MiouResult",
+    "PackedSide",
     "PairedDifference",
     "PredictResult",
     "PretrainResult",

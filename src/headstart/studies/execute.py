@@ -5,6 +5,7 @@ count.
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from headstart.analysis.store import Store
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 # What may change between two calls of one study: more can be compared, but nothing that was measured may change.
 MAY_GROW = {"out", "json_output", "overwrite", "workers", "file_seconds", "strict"} | {
+    "pack_limit",
     "starts",
     "trained",
     "seeds",
@@ -114,12 +116,13 @@ def run_all(config: StudyConfig, task: Task, configs: Configs, store: Store) -> 
     results: list[ScoredRun] = []
     left_out: list[str] = []
     told: set[str] = set()
+    ready = run_together(config, task, configs, store)
     for i, (run, settings) in enumerate(configs.items(), 1):
         name = f"{run.setting} with {run.label_fraction:.0%} of the labels, seed {run.seed}"
         quiet = REPEATED_WORDS | (WORDS_ON_WEIGHTS if run.start in told else {})
         try:
             with quietly(quiet):
-                result = task.run(settings, store)
+                result = ready.get(settings.out) or task.run(settings, store)
         except (TrainingStopped, DataError) as stopped:
             left_out.append(f"{name}: {stopped}")
             logger.warning("[%d/%d] Left out: %s", i, len(configs), left_out[-1])
@@ -134,6 +137,13 @@ def run_all(config: StudyConfig, task: Task, configs: Configs, store: Store) -> 
         named = {"setting": run.setting, "start": run.start, "letter": result.letter if plain else None}
         results.append(result.model_copy(update=named))
     return results, left_out
+
+
+def run_together(config: StudyConfig, task: Task, configs: Configs, store: Store) -> Mapping[Path, ScoredRun]:
+    """The results, by run directory, of the planned runs that are done together."""
+    keep = {settings.out for run, settings in configs.items() if keeps_model(config, run)}
+    with quietly(REPEATED_WORDS):
+        return task.run_together(list(configs.values()), store, keep)
 
 
 def at_rates(configs: Configs, rates: Rates) -> Configs:

@@ -8,10 +8,9 @@ from pathlib import Path
 from headstart.configs.starts import parse_start
 from headstart.configs.study import StudyConfig
 from headstart.data.imageset import ImageSet
-from headstart.data.sources import open_source
+from headstart.data.sources import offered_images, open_source
 from headstart.errors import HeadstartError
 from headstart.studies.plan import PlannedRun, bare_starts
-from headstart.tasks.pretrain.verb import offered_images
 from headstart.training.rundir import read_config
 
 logger = logging.getLogger(__name__)

@@ -38,6 +38,7 @@ def pretrain_config(config: StudyConfig, start: str) -> PretrainConfig:
         "backbone": config.backbone,
         "start": supervised if start == "ssl+supervised" else "scratch",
         "budget_minutes": config.pretrain_minutes,
+        "pack_limit": config.pack_limit,
     }
     if config.pretrain_epochs is not None:
         changes["epochs"] = config.pretrain_epochs

@@ -1,6 +1,6 @@
 """What can be studied: for each task all that a study has to know of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from headstart.data.imageset import ImageSet
 from headstart.data.pair_sheets import pair_sample_sheet
 from headstart.data.pairs import PairSource, open_pairs
 from headstart.data.palette_files import resolve_palette
+from headstart.data.reduced import side_for
 from headstart.data.sheets import sample_sheet
 from headstart.data.sources import Source, open_source
 from headstart.data.splits import part_sizes
@@ -27,7 +28,7 @@ from headstart.models.segmenters import build_segmenter, encoder_for, load_encod
 from headstart.models.weights import load_start
 from headstart.results import DataFacts
 from headstart.studies.statistics import ScoredRun
-from headstart.tasks.classify import classify
+from headstart.tasks.classify import classify, classify_together
 from headstart.tasks.classify.data import labels_drawn, take_in_labelled
 from headstart.tasks.segment import segment
 from headstart.tasks.segment.data import pairs_drawn, take_in_pairs
@@ -50,6 +51,11 @@ class StudyData:
     part_sizes: Callable[[float], list[int]]
 
 
+def none_together(configs: Sequence[RunConfig], store: Store, keep: Collection[Path]) -> Mapping[Path, ScoredRun]:
+    """All runs are left to be done one by one."""
+    return {}
+
+
 @dataclass(frozen=True)
 class StudyTask(Generic[C, S]):
     """A task whose trainings a study compares by their score.
@@ -59,7 +65,9 @@ class StudyTask(Generic[C, S]):
     it the run's start. ``open`` lists what a spec holds and reads no image; ``take_in`` checks the images and writes
     data.json. Both raise DataError where the source does not fit the task. ``leftovers``: what of a finished run's
     directory is of use only beside its model. ``has_features``: a run can save features, which can be laid out.
-    ``counts_images``: a score is a share of images, so that a difference of less than one image means nothing.
+    ``run_together`` does those of several runs that go faster together, to the same result, and gives the results by
+    run directory; only those in the directories of its last argument need a model. ``counts_images``: a score is a
+    share of images, so that a difference of less than one image means nothing.
     """
 
     config: type[C]
@@ -71,6 +79,7 @@ class StudyTask(Generic[C, S]):
     leftovers: tuple[str, ...]
     has_features: bool = False
     counts_images: bool = False
+    run_together: Callable[[Sequence[C], Store, Collection[Path]], Mapping[Path, ScoredRun]] = none_together
 
     def config_for(self, study: StudyConfig, settings: Mapping[str, Any]) -> C:
         """A run's config: ``settings`` over the study's data, recipe and network. ConfigError with all mistakes."""
@@ -82,7 +91,9 @@ class StudyTask(Generic[C, S]):
 
 def labelled_data(study: StudyConfig, source: Source, store: Store) -> StudyData:
     """Labelled images of a study."""
-    train, val, facts = take_in_labelled(study, source, store)
+    size = {} if study.image_size is None else {"image_size": study.image_size}
+    run = CLASSIFICATION.config_for(study, {"out": study.out} | size)
+    train, val, facts = take_in_labelled(study, source, store, side_for(run.views, run.image_size))
     return StudyData(
         facts=facts,
         val=val,
@@ -107,13 +118,14 @@ def paired_data(study: StudyConfig, source: PairSource, store: Store) -> StudyDa
 CLASSIFICATION = StudyTask(
     config=ClassifyConfig,
     run=classify,
-    network=lambda study: {"backbone": study.backbone},
+    network=lambda study: {"backbone": study.backbone, "pack_limit": study.pack_limit},
     load=lambda run: load_start(build_backbone(run.backbone, run.image_size), run.start),
     open=open_source,
     take_in=labelled_data,
     leftovers=("export",),
     has_features=True,
     counts_images=True,
+    run_together=classify_together,
 )
 
 SEGMENTATION = StudyTask(

@@ -52,6 +52,7 @@ def choose_rates(
     training raises, but for data that cannot be learned from and numbers that diverge.
     """
     tuned = {run: settings for run, settings in configs.items() if run.seed == TUNED_SEED}
+    try_together(config, task, tuned, part_sizes, store)
     rates: dict[tuple[str, float], LearningRate] = {}
     for i, (run, settings) in enumerate(tuned.items(), 1):
         rate = choose_rate(config, task, run, settings, part_sizes(run.label_fraction), store)
@@ -60,6 +61,29 @@ def choose_rates(
             name = f"{run.setting} with {run.label_fraction:.0%} of the labels"
             logger.info("[%d/%d] Learning rate of %s: %s", i, len(tuned), name, told(rate))
     return rates
+
+
+def try_together(
+    config: StudyConfig,
+    task: StudyTask[RunConfig, Any],
+    tuned: Mapping[PlannedRun, RunConfig],
+    part_sizes: Callable[[float], list[int]],
+    store: Store,
+) -> None:
+    """Do those trainings that are done together; they are read back one by one."""
+    tries = [
+        held_out(config, settings, run, multiple, part)
+        for run, settings in tuned.items()
+        for part in parts_of(config, part_sizes(run.label_fraction))
+        for multiple in sorted(set(config.lr_grid))
+    ]
+    with quietly(REPEATED_WORDS | WORDS_ON_WEIGHTS):
+        task.run_together(tries, store, ())
+
+
+def parts_of(config: StudyConfig, sizes: list[int]) -> list[int]:
+    """The parts that the learning rates of a setting are tried on; none where there is nothing to choose."""
+    return parts_to_hold_out(sizes, config.tune_folds) if len(set(config.lr_grid)) > 1 else []
 
 
 def choose_rate(
@@ -72,7 +96,7 @@ def choose_rate(
 ) -> LearningRate:
     """The learning rate of one setting at one label fraction, whose run of seed 0 has ``settings``."""
     grid = sorted(set(config.lr_grid))
-    parts = parts_to_hold_out(sizes, config.tune_folds) if len(grid) > 1 else []
+    parts = parts_of(config, sizes)
     note = NOTHING_TO_HOLD_OUT if len(grid) > 1 and not parts else None
     by_part: dict[int, list[Judged]] = {}
     for part in parts:

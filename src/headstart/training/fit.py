@@ -69,14 +69,7 @@ def fit(session: Session, job: Job) -> Fitted:
     with troubles_explained(session, batching):
         plan = make_plan(session, job, batching, choose_epochs(session, job, batching, module))
     if session.first:
-        resolved = {
-            "epochs": plan.epochs,
-            "steps": plan.steps,
-            "precision": session.precision,
-            "processes": fabric.world_size,
-            "accumulate": plan.accumulate,
-        }
-        write_config(run.root, config, session.verb, resolved=resolved)
+        write_plan(session, plan)
     state = make_state(session, job, module, batching)
     if run.resumed:
         take_up(session, state, plan)
@@ -91,6 +84,18 @@ def fit(session: Session, job: Job) -> Fitted:
             go_back(state, saver)
             return Fitted(state, plan, stopped)
     return Fitted(state, plan, None)
+
+
+def write_plan(session: Session, plan: Plan) -> None:
+    """Write config.json, with what the settings that leave something open came to."""
+    resolved = {
+        "epochs": plan.epochs,
+        "steps": plan.steps,
+        "precision": session.precision,
+        "processes": session.fabric.world_size,
+        "accumulate": plan.accumulate,
+    }
+    write_config(session.run.root, session.config, session.verb, resolved=resolved)
 
 
 @contextmanager
@@ -126,7 +131,7 @@ def take_up(session: Session, state: TrainState, plan: Plan) -> None:
     run, fabric = session.run, session.fabric
     found: Path | None = None
     known: dict[str, Any] | None = None
-    for half in run.checkpoint.parent.glob("*.part") if session.first else ():
+    for half in run.root.rglob("*.part") if session.first else ():
         half.unlink(missing_ok=True)
     if session.first and any(path.is_file() for path in run.to_go_on_from):
         try:

@@ -31,23 +31,22 @@ class MetricsLog:
         """Append one line for each value (null for no number); ``step`` counts finished steps, ``epoch`` from 1."""
         if self.path is None:
             return
-        clock = round(time.monotonic() - self.began, 3)
-        rows = [
-            {
-                "step": step,
-                "epoch": epoch,
-                "split": split,
-                "name": name,
-                "value": value if math.isfinite(value) else None,
-                "time": clock,
-            }
-            for name, value in values.items()
-        ]
+        lines = measured_lines(step, epoch, split, values, time.monotonic() - self.began)
         try:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write("".join(json.dumps(row) + "\n" for row in rows))
+                file.write(lines)
         except OSError as error:
             raise refused_write(error, self.path) or error from error
+
+
+def measured_lines(step: int, epoch: int, split: str, values: Mapping[str, float], seconds: float) -> str:
+    """What metrics.jsonl says of measurements taken ``seconds`` after its beginning: a line each."""
+    shared = {"step": step, "epoch": epoch, "split": split}
+    rows = (
+        shared | {"name": name, "value": value if math.isfinite(value) else None, "time": round(seconds, 3)}
+        for name, value in values.items()
+    )
+    return "".join(json.dumps(row) + "\n" for row in rows)
 
 
 def read_lines(path: Path) -> list[str]:

@@ -22,6 +22,7 @@ FREE_ON_RESUME = {"out", "json_output", "resume", "overwrite", "strict", "worker
     "devices",
     "grad_checkpointing",
     "save_features",
+    "pack_limit",
 }
 
 # What a run writes before config.json: a directory with nothing else was never begun, and is as good as new.

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,7 @@ from headstart.configs.run import HELD_OUT_PARTS
 from headstart.configs.study import StudyConfig
 from headstart.data.imageset import ImageSet
 from headstart.data.loaders import worker_count
+from headstart.data.reduced import side_for
 from headstart.data.sources import Source, data_facts, labelled_split
 from headstart.data.splits import Indices, hold_out_part, stratified_fraction
 from headstart.errors import DataError
@@ -52,7 +53,8 @@ def read_labelled(session: Session, config: ClassifyConfig, source: Source, stor
     """
     with session.fabric.rank_zero_first():
         if config.held_out is None:
-            train, val, facts = take_in_labelled(config, source, store, session.first)
+            side = side_for(config.views, config.image_size)
+            train, val, facts = take_in_labelled(config, source, store, side, session.first)
         else:
             train, facts = take_in_training(config, config.held_out, source, store, session.first)
     chosen, labels = labels_drawn(train, config.label_fraction, config.seed)
@@ -92,14 +94,16 @@ def labels_drawn(train: ImageSet, fraction: float, seed: int) -> tuple[Indices, 
 
 
 def take_in_labelled(
-    config: ClassifyConfig | StudyConfig, source: Source, store: Store, write: bool = True
+    config: ClassifyConfig | StudyConfig, source: Source, store: Store, side: int, write: bool = True
 ) -> tuple[ImageSet, ImageSet, DataFacts]:
     """Training and validation images that decode, all labelled, and the facts about them, written to data.json.
 
+    They are read with at most ``side`` pixels on the shorter side (``data.reduced.side_for``).
     DataError when the source has no labels to learn, RunError when its images are not those the run began with.
     """
     *offered, words = labelled_split(source)
-    (train, val), facts = _take_in(config, source, offered, words, store, write)
+    sides = [replace(images, side=side) for images in offered]
+    (train, val), facts = _take_in(config, source, sides, words, store, write)
     return train, val, facts
 
 
@@ -109,7 +113,8 @@ def take_in_training(
     """The same of the training images alone, of which a part is to be held out: no validation image is read."""
     offered, _, _ = labelled_split(source)
     words = f"images {held_out_words(held_out, HELD_OUT_PARTS)}"
-    (train,), facts = _take_in(config, source, [offered], words, store, write)
+    side = side_for(config.views, config.image_size)
+    (train,), facts = _take_in(config, source, [replace(offered, side=side)], words, store, write)
     return train, facts
 
 
@@ -128,5 +133,6 @@ def _take_in(
         strict=config.strict,
         workers=worker_count(config.workers),
         patience=config.file_seconds,
+        limit=config.pack_limit,
     )
     return take_in(config.out, source.train.root, offered, check, partial(data_facts, source, split=words), write)

@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from torch import nn
 from headstart.analysis.confusion import accuracy, balanced_accuracy, confusion
 from headstart.configs.inference import EvaluateConfig
 from headstart.configs.views import ViewsConfig
-from headstart.data.decode import check_images
 from headstart.data.imageset import ImageSet
 from headstart.data.loaders import plain_batches, worker_count
+from headstart.data.pack import readable
+from headstart.data.reduced import side_for
 from headstart.data.sources import open_source
 from headstart.data.views import plain_view
 from headstart.errors import DataError
@@ -36,11 +38,13 @@ def evaluate_classifier(config: EvaluateConfig) -> EvaluateResult:
     backbone, head, facts = read_classifier(config.run / "export")
     classes = [str(name) for name in facts["classes"]]
     offered = labelled_images(config.data, classes)
+    views = ViewsConfig.model_validate(read_config(config.run)["config"]["views"], strict=False)
+    size = int(facts["image_size"])
+    offered = replace(offered, side=side_for(views, size))  # the pixels that the training's looks were of
     with tempfile.TemporaryDirectory() as beside:
         quarantine = (config.out or Path(beside)) / "quarantine.csv"
-        images = check_images(offered, quarantine, False, worker_count("auto"))
-    views = ViewsConfig.model_validate(read_config(config.run)["config"]["views"], strict=False)
-    view = plain_view(views, int(facts["image_size"]), backbone.mean, backbone.std)
+        images = readable(offered, quarantine, False, worker_count("auto"))
+    view = plain_view(views, size, backbone.mean, backbone.std)
     network = nn.Sequential(backbone, head)
     device_of = head.head.weight
     predicted = []

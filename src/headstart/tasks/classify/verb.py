@@ -22,7 +22,7 @@ from headstart.models.weights import export_backbone, load_start
 from headstart.results import ClassifyResult, Trained, WeightsReport, held_out_words
 from headstart.tasks.classify.data import LabelledData, read_labelled
 from headstart.tasks.classify.ways import Frozen, Full, Way
-from headstart.training.fit import Fitted, Job, fit
+from headstart.training.fit import Job, fit
 from headstart.training.loop import Batch, Look, Plan, looks_at
 from headstart.training.session import Session, begin
 from headstart.training.state import TrainState
@@ -81,22 +81,26 @@ def classify(config: ClassifyConfig, store: Store | None = None) -> ClassifyResu
         checkpoint_gradients(backbone)
     kind = Frozen if config.frozen else Full
     way: Way = kind(session, config, backbone, data, store)
-    job = Job(
+    fitted = fit(session, job_of(session, config, way, data))
+    if fitted.stopped:
+        raise fitted.stopped
+    result = summarise(session, config, fitted.plan, way, data, weights, fitted.state.memory["seconds"])
+    if session.first:
+        save_model(session, backbone, way.module, data.classes)
+        result.save(session.run.result)
+    session.fabric.barrier()
+    return result
+
+
+def job_of(session: Session, config: ClassifyConfig, way: Way, data: LabelledData) -> Job:
+    """The training of a classifier."""
+    return Job(
         module=way.module,
         n_images=way.n_images,
         task_of=lambda plan: Classification(session, config, plan, way, data),
         batches_of=way.batches_of,
         min_steps=config.min_steps,
     )
-    fitted = fit(session, job)
-    if fitted.stopped:
-        raise fitted.stopped
-    result = summarise(config, session, fitted, way, data, weights)
-    if session.first:
-        save_model(session, backbone, way.module, data.classes)
-        result.save(session.run.result)
-    session.fabric.barrier()
-    return result
 
 
 def evaluate(way: Way, module: nn.Module, data: LabelledData) -> np.ndarray:
@@ -109,15 +113,16 @@ def evaluate(way: Way, module: nn.Module, data: LabelledData) -> np.ndarray:
 
 
 def summarise(
-    config: ClassifyConfig,
     session: Session,
-    fitted: Fitted,
+    config: ClassifyConfig,
+    plan: Plan,
     way: Way,
     data: LabelledData,
     weights: WeightsReport | None,
+    seconds: float,
 ) -> ClassifyResult:
-    """The result record of a training that reached its end."""
-    counts = evaluate(way, fitted.state.module, data)
+    """The result record of a training that reached the end of its plan, and took ``seconds``."""
+    counts = evaluate(way, way.module, data)
     trained: Trained = "frozen" if config.frozen else "full"
     return ClassifyResult(
         setting=setting_name(config.start, trained),
@@ -136,11 +141,11 @@ def summarise(
         classes=list(data.classes),
         confusion=counts.tolist(),
         frozen_views=config.frozen_views if config.frozen else None,
-        epochs=fitted.plan.epochs,
-        steps=fitted.state.step,
+        epochs=plan.epochs,
+        steps=plan.steps,
         weights=weights,
         precision=session.precision,
-        seconds=fitted.state.memory["seconds"],
+        seconds=seconds,
         quarantined=data.quarantined,
         warnings=list(data.warnings),
     )

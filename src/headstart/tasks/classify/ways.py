@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.analysis.features import extract, features_of_views
-from headstart.analysis.store import Store
+from headstart.analysis.store import Store, digest
 from headstart.configs.classify import ClassifyConfig
 from headstart.data.imageset import ImageSet
 from headstart.data.loaders import Batching, MicroBatches, ViewsDataset, training_loader, worker_count
@@ -88,10 +88,11 @@ class Frozen:
         workers, fabric = worker_count(config.workers), session.fabric
         freeze(backbone.to(fabric.device))
         plain = plain_view(config.views, config.image_size, backbone.mean, backbone.std)
+        weights = digest(backbone)
+        how = f"{config.image_size} {backbone.mean} {backbone.std} {session.precision}"
 
         def features_of(images: ImageSet) -> Tensor:
-            how = f"{config.image_size} {backbone.mean} {backbone.std} {session.precision}"
-            known = store.features_of(backbone, how, images, lambda: extract(backbone, images, plain, workers, fabric))
+            known = store.features_of(weights, how, images, lambda: extract(backbone, images, plain, workers, fabric))
             return torch.from_numpy(known)
 
         def features_in_pool(indices: Indices) -> Tensor:
@@ -108,7 +109,7 @@ class Frozen:
             self.features = torch.from_numpy(features_of_views(backbone, dataset, workers, fabric))
             self.labels = self.labels.repeat(config.frozen_views)
         statistics = feature_statistics(self.features, config.standardise)
-        self.module: nn.Module = FeatureClassifier(*statistics, len(data.classes))
+        self.module = FeatureClassifier(*statistics, len(data.classes))
         self.n_images = len(self.features)
 
     def batches_of(self, batching: Batching, steps: range) -> Iterator[Batch]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from headstart.configs.pretrain import PretrainConfig
 from headstart.data.audit import audit_views
-from headstart.data.decode import check_images
 from headstart.data.imageset import ImageSet
 from headstart.data.loaders import Batching, MicroBatches, ViewsDataset, training_loader, worker_count
-from headstart.data.sources import Source, can_hold_out, data_facts, labelled_split, open_source
+from headstart.data.pack import readable
+from headstart.data.reduced import side_for
+from headstart.data.sources import Source, data_facts, offered_images, open_source
 from headstart.data.views import build_views, normalisation
 from headstart.errors import DataError, WeightsError
 from headstart.models.backbones import build_backbone
@@ -106,17 +107,6 @@ class Data:
     quarantined: int
 
 
-def offered_images(source: Source) -> tuple[ImageSet, ImageSet | None, str]:
-    """The images to pre-train on, those to keep out of it where there are some, and words on how they were divided.
-
-    Labelled images that a study would hold out for validation are held out here too: what pre-training has seen must
-    not be what the study judges by.
-    """
-    if source.val is None and can_hold_out(source):
-        return labelled_split(source)
-    return source.train, source.val, source.split
-
-
 def read_data(session: Session, config: PretrainConfig, source: Source) -> Data:
     """Take the source's images, leave out what does not decode, and write data.json. DataError with fewer than two."""
     logger.info("%s", source.description)
@@ -124,13 +114,15 @@ def read_data(session: Session, config: PretrainConfig, source: Source) -> Data:
     if held_out is not source.val:
         logger.info("%s; these are left out of pre-training.", words)
     check = partial(
-        check_images,
+        readable,
         quarantine_file=session.run.quarantine,
         strict=config.strict,
         workers=worker_count(config.workers),
         patience=config.file_seconds,
+        limit=config.pack_limit,
     )
-    sides = [offered] if held_out is None else [offered, held_out]
+    side = side_for(config.views, config.image_size)
+    sides = [replace(images, side=side) for images in (offered, held_out) if images is not None]
     with session.fabric.rank_zero_first():
         (train, *val), facts = take_in(
             config.out, source.train.root, sides, check, partial(data_facts, source, split=words), session.first
