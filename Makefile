@@ -5,6 +5,7 @@ VENV ?= .venv
 OUT ?= demo-report
 MINUTES ?= 15
 LEARNING ?= runs/learning
+BENCHES ?= start byol folder reading frozen_study knn tsne raster growth
 ARGS ?=
 # Tested with 3.11, so that one comes first; an interpreter that is too old or broken is passed over.
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
@@ -17,11 +18,11 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test check format pytest browser bench bench-learning bench-sam audit clean
+.PHONY: help setup demo test check format pytest browser bench peers bench-learning bench-sam audit clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Variables: PYTHON (interpreter to build on), VENV ($(VENV)), OUT ($(OUT)), MINUTES ($(MINUTES)), LEARNING ($(LEARNING)), ARGS (for pytest and bench-learning)"
+	@echo "Variables: PYTHON (interpreter to build on), VENV ($(VENV)), OUT ($(OUT)), MINUTES ($(MINUTES)), LEARNING ($(LEARNING)), ARGS (for pytest, bench and bench-learning)"
 
 demo: $(VENV)/.installed-demo  ## set up, run the study on the embedded data, write the report to OUT
 	$(BIN)/headstart demo --out $(OUT) --minutes $(MINUTES)
@@ -50,8 +51,11 @@ browser: $(VENV)/.installed-dev  ## have a Chromium for the tests of the report
 		apt-get update -q && apt-get install -qy --no-install-recommends chromium; \
 	else $(BIN)/python -m playwright install chromium; fi
 
-bench: $(VENV)/.installed-dev  ## measure a training step beside byol-pytorch's
-	$(BIN)/python benchmarks/byol_step.py
+bench: peers  ## measure everything beside its peers, into docs/performance.md (hours); ARGS='--quick' only sees that it runs
+	@for name in $(BENCHES); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
+
+peers: $(VENV)/.installed-dev  ## make .venv-peers, the environment of what headstart is measured beside
+	$(BIN)/python -m benchmarks.peers
 
 bench-learning: $(VENV)/.installed-dev  ## measure what pre-training is worth (many hours); ARGS='--data digits --minutes 5'
 	$(BIN)/python -m benchmarks.learning run --out $(LEARNING) $(ARGS)
