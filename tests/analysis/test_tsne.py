@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial import procrustes
 
 from headstart.analysis.probes import leave_one_out_knn, silhouette
 from headstart.analysis.tsne import (
+    embed,
     lay_out,
     principal_components,
     starting_points,
@@ -74,6 +76,20 @@ def test_one_seed_one_picture():
     features, labels = planted(80, 4, spread=1.0, seed=4)
     early, late = (1, features), (2, features[:, ::-1] + 0.1)
     assert lay_out([early, late], labels, 5, iterations=SHORT) == lay_out([early, late], labels, 5, iterations=SHORT)
+
+
+def test_threads_change_no_point():
+    features, _ = planted(400, 4, spread=1.0, seed=4)
+    threads, layouts = torch.get_num_threads(), []
+    components = principal_components(features, seed=0)
+    try:
+        for n in (1, 2, 3):
+            torch.set_num_threads(n)
+            layouts.append(embed(components, starting_points(components, seed=0), 30.0, SHORT, seed=0))
+    finally:
+        torch.set_num_threads(threads)
+    assert np.array_equal(layouts[0], layouts[1])
+    assert np.array_equal(layouts[0], layouts[2])
 
 
 def test_a_start_has_openTSNEs_scale():  # noqa: N802

@@ -20,6 +20,8 @@ ROUNDING = 1.01 * 2.0**-9
 """Relative error of a number written as bf16, half of the last of 8 bits, with one per cent for its own rounding."""
 BLOCK_ROWS = 256
 """Keys rounded at a time, so that they stay in the processor's cache."""
+BLOCK_NUMBERS = 1 << 22
+"""Numbers of likely keys gathered at a time: 16 MB, whose memory the next ones take over."""
 
 
 def native_bf16() -> bool:
@@ -79,9 +81,17 @@ class Neighbours:
         error += queries.shape[1] * 2.0**-23
         at_least = values[:, k - 1] - values[:, k - 1].abs() * ROUNDING - error
         at_most = values[:, chosen] + values[:, chosen].abs() * ROUNDING + error
-        products = torch.bmm(self.keys[likely], queries[:, :, None]).squeeze(2)
+        products = self._compare_few(queries, likely)
         found = products.topk(k, dim=1, sorted=False)
         return found.values, likely.gather(1, found.indices), at_most < at_least
+
+    def _compare_few(self, queries: Tensor, likely: Tensor) -> Tensor:
+        """The products float32 (m, c) of each query (m, d) with its own ``likely`` keys, int64 (m, c)."""
+        rows = max(1, BLOCK_NUMBERS // (likely.shape[1] * queries.shape[1]))
+        products = queries.new_empty(likely.shape)
+        for block, theirs, out in zip(queries.split(rows), likely.split(rows), products.split(rows), strict=True):
+            out.copy_(torch.bmm(self.keys[theirs], block[:, :, None]).squeeze(2))
+        return products
 
 
 def neighbours_among(keys: Tensor) -> Neighbours:

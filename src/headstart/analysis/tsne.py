@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from openTSNE import TSNE
 from openTSNE.initialization import jitter, rescale
@@ -91,8 +92,9 @@ def lay_out(
     come to lie (Kobak and Linderman, 2021). Started at full size, the points could not leave their old groups.
 
     labels: (n,) integers, for the numbers beside each picture: kNN accuracy and silhouette of the full-dimensional
-    features. ``iterations``: with and without early exaggeration. One thread and exact neighbours, so the same seed
-    gives the same picture. Raises ValueError for fewer than 5 images, one class, or features that are not finite.
+    features. ``iterations``: with and without early exaggeration. Exact neighbours, and sums in an order that
+    does not depend on the number of threads, so the same seed gives the same picture. Raises ValueError for fewer than
+    5 images, one class, or features that are not finite.
     """
     layouts: list[Layout] = []
     before: Floats | None = None
@@ -102,7 +104,7 @@ def lay_out(
             raise ValueError(f"epoch {epoch}: t-SNE needs at least {FEWEST} images, and finite features")
         components = principal_components(normalised(matrix), seed)
         start = starting_points(components if before is None else before, seed)
-        before = _embed(components, start, usable_perplexity(len(matrix), perplexity), iterations, seed)
+        before = embed(components, start, usable_perplexity(len(matrix), perplexity), iterations, seed)
         layouts.append(
             Layout(
                 epoch=epoch,
@@ -149,7 +151,7 @@ def stratified_sample(labels: ArrayLike, n_max: int, seed: int) -> Integers:
     return np.sort(by_class[evenly])
 
 
-def _embed(components: Floats, start: Floats, perplexity: float, iterations: tuple[int, int], seed: int) -> Floats:
+def embed(components: Floats, start: Floats, perplexity: float, iterations: tuple[int, int], seed: int) -> Floats:
     """Points (n, 2) of one t-SNE."""
     tsne = TSNE(
         perplexity=perplexity,
@@ -158,7 +160,7 @@ def _embed(components: Floats, start: Floats, perplexity: float, iterations: tup
         n_iter=iterations[1],
         neighbors="exact",
         negative_gradient_method="bh",
-        n_jobs=1,
+        n_jobs=torch.get_num_threads(),
         random_state=seed,
     )
     return np.asarray(tsne.fit(components), dtype=np.float64)
