@@ -51,6 +51,22 @@ def test_a_light_view_is_torchvisions_crop_resized_and_flipped(size: int) -> Non
     assert len(seen) == 4
 
 
+@pytest.mark.parametrize("style", ["light", "byol"])
+def test_turns_and_flips_are_the_eight_symmetries_of_a_square(style: str) -> None:
+    settings = {"style": style, "crop_scale": (1.0, 1.0), "colour": 0.0, "grey": 0.0, "blur": (0.0, 0.0)}
+    (turned,) = build_views(ViewsConfig(**settings, vertical_flip=0.5, turn=0.5), 20, *MEAN_STD, 1)
+    square = hwc(photo(3, 20))
+    known = [form.rot90(k, (1, 2)) for form in (square, square.flip(2)) for k in range(4)]
+    seen = [[torch.equal(turned.pixels(square, seed), form) for form in known] for seed in range(200)]
+    assert all(sum(which) == 1 for which in seen)
+    assert min(sum(column) for column in zip(*seen, strict=True)) >= 10  # of 25 expected
+
+
+def test_chances_that_were_never_settled_make_no_views() -> None:
+    with pytest.raises(ValueError, match="vertical_flip of the views"):
+        build_views(ViewsConfig(vertical_flip="auto"), 20, *MEAN_STD, 1)
+
+
 def test_the_plain_view_is_the_resized_middle() -> None:
     image = hwc(photo(0, 90)[:, :70])
     expected = v2.Compose([v2.Resize(32, BICUBIC, antialias=True), v2.CenterCrop(32)])(image)

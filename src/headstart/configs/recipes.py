@@ -32,7 +32,15 @@ def default_pretrain() -> Settings:
         "optim": OptimConfig(name="sgd", lr=0.06, lr_base_batch=64, weight_decay=5e-4, grad_clip=1.0),
         "schedule": ScheduleConfig(name="cosine", warmup_fraction=0.1),
         "views": ViewsConfig(
-            style="byol", crop_scale=(0.3, 1.0), colour=0.5, grey=0.0, blur=(0.0, 0.0), solarise=(0.0, 0.0)
+            style="byol",
+            crop_scale=(0.3, 1.0),
+            flip="auto",
+            vertical_flip="auto",
+            turn="auto",
+            colour=0.5,
+            grey=0.0,
+            blur=(0.0, 0.0),
+            solarise=(0.0, 0.0),
         ),
         "byol": ByolConfig(projection_size=256, hidden_size=1024, tau_base=0.99),
     }

@@ -1,10 +1,12 @@
 """How a training image is augmented."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from headstart.configs.base import Config
+
+Chance = Annotated[float, Field(ge=0, le=1)] | Literal["auto"]
 
 
 class ViewsConfig(Config):
@@ -15,10 +17,12 @@ class ViewsConfig(Config):
     light: random crop and flip; none: resize and centre crop."""
     crop_scale: tuple[float, float] = Field(default=(0.2, 1.0), strict=False)
     """Smallest and largest share of the image's area in a random crop."""
-    flip: float = Field(default=0.5, ge=0, le=1)
-    """Probability of a horizontal flip."""
-    vertical_flip: float = Field(default=0.0, ge=0, le=1)
-    """Probability of a vertical flip; sensible for overhead images."""
+    flip: Chance = 0.5
+    """Probability of a horizontal flip. auto, in pre-training: 0.5 where images look the same flipped, else 0."""
+    vertical_flip: Chance = 0.0
+    """Probability of a vertical flip; sensible for overhead images. auto: as for flip."""
+    turn: Chance = 0.0
+    """Probability of swapping rows and columns, which with both flips makes quarter turns; auto: as for flip."""
     colour: float = Field(default=1.0, ge=0)
     """Strength of the colour jitter: 1 is BYOL's (brightness 0.4, contrast 0.4, saturation 0.2, hue 0.1)."""
     colour_probability: float = Field(default=0.8, ge=0, le=1)
@@ -31,6 +35,19 @@ class ViewsConfig(Config):
     """Probability of solarising, for the first and the second view."""
     mean_std: Literal["backbone", "imagenet"] = "backbone"
     """Channel statistics for normalising: the backbone's own, or ImageNet's."""
+
+    @property
+    def chances(self) -> tuple[float, float, float]:
+        """Probabilities of a horizontal flip, a vertical flip and a turn. ValueError where one is still auto."""
+        flip, vertical_flip, turn = self.flip, self.vertical_flip, self.turn
+        if flip == "auto" or vertical_flip == "auto" or turn == "auto":
+            raise ValueError(f"{', '.join(self.open_chances)} of the views: auto, which was never settled")
+        return flip, vertical_flip, turn
+
+    @property
+    def open_chances(self) -> tuple[str, ...]:
+        """The settings that are auto."""
+        return tuple(name for name in ("flip", "vertical_flip", "turn") if getattr(self, name) == "auto")
 
     def conflicts(self) -> list[str]:
         problems = super().conflicts()

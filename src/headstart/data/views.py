@@ -119,24 +119,28 @@ class Trivial:
 
 
 class Light:
-    """A random crop, resized, perhaps flipped."""
+    """A random crop, resized, perhaps flipped and turned."""
 
-    numbers = CROP_NUMBERS + 2
+    numbers = CROP_NUMBERS + 3
 
     def __init__(self, config: ViewsConfig, size: int, which: int) -> None:
-        self.config, self.size = config, size
+        self.scale, self.size = config.crop_scale, size
+        self.flip, self.vertical_flip, self.turn = config.chances
 
     def __call__(self, image: Tensor, seed: int) -> Drawn:
         return Drawn(self.crop(image, uniforms(seed, self.numbers)))
 
     def crop(self, image: Tensor, u: Sequence[float]) -> Tensor:
-        """The view's pixels, uint8 (3, S, S), by 24 numbers ``u``."""
-        top, left, height, width = crop_box(image.shape[1], image.shape[2], self.config.crop_scale, u[:CROP_NUMBERS])
+        """The view's pixels, uint8 (3, S, S), by 25 numbers ``u``."""
+        top, left, height, width = crop_box(image.shape[1], image.shape[2], self.scale, u[:CROP_NUMBERS])
+        flip, vertical_flip, turn = u[CROP_NUMBERS:]
         window = image[:, top : top + height, left : left + width].unsqueeze(0)
         crop = functional.interpolate(window, (self.size, self.size), mode="bicubic", antialias=True)[0]
-        flips = zip((-1, -2), (self.config.flip, self.config.vertical_flip), u[CROP_NUMBERS:], strict=True)
-        turned = [dim for dim, probability, chance in flips if chance < probability]
-        return crop.flip(turned) if turned else crop
+        if turn < self.turn:
+            crop = crop.transpose(-1, -2).contiguous()
+        flips = ((-1, flip < self.flip), (-2, vertical_flip < self.vertical_flip))
+        dims = [dim for dim, flipped in flips if flipped]
+        return crop.flip(dims) if dims else crop
 
 
 class Byol:
@@ -150,8 +154,9 @@ class Byol:
         self.ranges = jitter_ranges(config.colour)
 
     def __call__(self, image: Tensor, seed: int) -> Drawn:
-        u = uniforms(seed, self.numbers)
-        return Drawn(self.light.crop(image, u[: Light.numbers]), self.steps(u[Light.numbers :]))
+        *u, turn = uniforms(seed, self.numbers)
+        flips = CROP_NUMBERS + 2
+        return Drawn(self.light.crop(image, [*u[:flips], turn]), self.steps(u[flips:]))
 
     def steps(self, u: Sequence[float]) -> list[Step]:
         """What is done to the colours, in order, by 13 numbers ``u``."""

@@ -10,6 +10,7 @@ from headstart.reports.object_page import object_head, object_view
 from headstart.reports.segment_page import masks_view, segment_head, segment_view
 from headstart.reports.shelf_page import shelf_view
 from headstart.reports.study_page import split_verdict, study_head, study_view
+from headstart.reports.view_notes import views_note
 from headstart.reports.words import (
     capital,
     count,
@@ -138,7 +139,7 @@ def _pretraining(facts: Facts) -> dict[str, Any]:
                 "pairs": tables.pretrain_pairs(run),
                 "warnings": _warnings(run),
                 "word": early_word_view(run.result.early_word) if run.result and run.result.early_word else None,
-                "views_note": _views_note(run.result) if run.result else "",
+                "views_note": views_note(run.result) if run.result else "",
             }
             for run in runs
         ],
@@ -163,14 +164,6 @@ def _warnings(run: PretrainFacts) -> list[str]:
             "pre-training has made the features worse for these classes."
         )
     return list(dict.fromkeys(found))
-
-
-def _views_note(result: PretrainResult) -> str:
-    views = result.views
-    return (
-        f"{percent(views.near_constant_share)} of {count(views.n_views)} views drawn before training are nearly one "
-        f"colour (standard deviation of the grey values below {number(views.threshold)} of 255), and teach nothing."
-    )
 
 
 def _pretrain_head(run: PretrainFacts) -> dict[str, Any]:

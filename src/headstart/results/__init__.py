@@ -20,6 +20,7 @@ from headstart.results.runs import (
     DataFacts,
     EvaluateResult,
     PretrainResult,
+    Symmetry,
     ViewsAudit,
     WeightsReport,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "SegmentScores",
     "StudyResult",
     "StudyRow",
+    "Symmetry",
     "Trained",
     "TsneResult",
     "Verdict",

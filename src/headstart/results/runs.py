@@ -54,6 +54,18 @@ class ViewsAudit(Record):
     sheet: str
 
 
+class Symmetry(Record):
+    """Whether images look the same flipped and turned, where the views' chances were ``auto``: how often a classifier
+    tells ``n_images`` changed images from those as they are (0.5: by chance), and the chances that follow. Nothing is
+    ``told_apart`` where there were too few images to measure it.
+    """
+
+    n_images: int
+    told_apart: dict[str, float]
+    alike: float
+    chances: dict[str, float]
+
+
 class PretrainResult(Record):
     """Result of ``headstart pretrain``. ``knn`` is a share in [0, 1], None where there are no labels. ``early_word`` is
     None where a training had fewer than ten steps, or ended before a tenth of them.
@@ -82,6 +94,7 @@ class PretrainResult(Record):
     knn_before: float | None
     early_word: EarlyWord | None = None
     views: ViewsAudit
+    symmetry: Symmetry | None = None
     weights: WeightsReport | None
     precision: str
     seconds: float

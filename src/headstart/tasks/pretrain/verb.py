@@ -21,7 +21,8 @@ from headstart.models.backbones import build_backbone
 from headstart.models.byol import Byol
 from headstart.models.checkpointing import checkpoint_gradients
 from headstart.models.weights import export_backbone, load_start
-from headstart.results import PretrainResult, ViewsAudit, WeightsReport
+from headstart.results import PretrainResult, Symmetry, ViewsAudit, WeightsReport
+from headstart.tasks.pretrain.suited import suited
 from headstart.tasks.pretrain.watch import Watch, make_watch
 from headstart.training.checkpoint import load_soundest
 from headstart.training.fit import Fitted, Job, fit
@@ -75,6 +76,10 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         return PretrainResult.model_validate_json(session.run.result.read_text(encoding="utf-8"))
     data = read_data(session, config, source)
     byol, weights = build_byol(config)
+    chosen, symmetry = session.fabric.broadcast(
+        suited(config.views, data.train, config.seed) if session.first else (config.views, None)
+    )
+    config = config.model_copy(update={"views": chosen})
     views = build_views(config.views, config.image_size, byol.backbone.mean, byol.backbone.std, 2)
     audit = audit_views(data.train, views, config.seed, config.out / "views.png") if session.first else None
     audit = session.fabric.broadcast(audit)
@@ -89,7 +94,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         judged=True,
     )
     fitted = fit(session, job)
-    result = summarise(config, session, fitted, Found(data, weights, audit, watch))
+    result = summarise(config, session, fitted, Found(data, weights, audit, symmetry, watch))
     if session.first:
         facts = result.model_dump(include={"recipe", "start", "status", "n_images", "epochs", "steps"})
         export_backbone(byol.backbone, session.run.export, facts)
@@ -190,6 +195,7 @@ class Found:
     data: Data
     weights: WeightsReport | None
     audit: ViewsAudit
+    symmetry: Symmetry | None
     watch: Watch
 
 
@@ -222,6 +228,7 @@ def summarise(config: PretrainConfig, session: Session, fitted: Fitted, found: F
         knn_before=found.watch.before.figures.get("knn"),
         early_word=found.watch.word_in(looks, plan.a_tenth, plan.steps),
         views=found.audit,
+        symmetry=found.symmetry,
         weights=found.weights,
         precision=session.precision,
         seconds=seconds,

@@ -1,0 +1,75 @@
+"""Views that suit the images: chances that are auto become numbers, by measurement or, with few images, by custom."""
+
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.short_runs import PRETRAIN
+
+from headstart.cli import main
+from headstart.configs.views import ViewsConfig
+from headstart.data.sources import open_source
+from headstart.tasks.pretrain import suited as module
+from headstart.tasks.pretrain.suited import suited
+
+AUTO = ViewsConfig(flip="auto", vertical_flip="auto", turn="auto")
+CHANCES = ("flip", "vertical_flip", "turn")
+
+
+@pytest.fixture(scope="module")
+def lit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 images of noise, brighter at the top."""
+    folder, rng = tmp_path_factory.mktemp("lit"), np.random.default_rng(0)
+    slope = np.linspace(120, 0, 24)[:, None, None]
+    for i in range(60):
+        Image.fromarray((rng.integers(0, 128, (24, 30, 3)) + slope).astype(np.uint8)).save(folder / f"{i:02}.png")
+    return folder
+
+
+def test_numbers_stay_as_they_are(lit: Path) -> None:
+    views = ViewsConfig(flip=0.3, turn=1.0)
+    assert suited(views, open_source(str(lit)).train, 0) == (views, None)
+
+
+def test_few_images_get_what_is_usual(lit: Path) -> None:
+    views, found = suited(AUTO, open_source(str(lit)).train, 0)
+    assert views.chances == (0.5, 0.0, 0.0)
+    assert found is not None
+    assert found.told_apart == {}
+    assert found.n_images == 0
+
+
+def test_images_lit_from_above_are_mirrored_and_never_turned(lit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ENOUGH", 60)
+    views, found = suited(AUTO, open_source(str(lit)).train, 0)
+    assert views.chances == (0.5, 0.0, 0.0)
+    assert found is not None
+    assert found.n_images == 60
+    assert found.told_apart["left_right"] <= found.alike < found.told_apart["up_down"]
+    assert suited(AUTO, open_source(str(lit)).train, 0)[1] == found  # a function of images and seed
+
+
+def test_only_what_is_auto_is_settled(lit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ENOUGH", 60)
+    views, found = suited(ViewsConfig(flip=0.2, vertical_flip="auto"), open_source(str(lit)).train, 0)
+    assert views.chances == (0.2, 0.0, 0.0)
+    assert found is not None
+    assert list(found.told_apart) == ["up_down"]
+
+
+def test_a_run_says_what_it_measured(lit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ENOUGH", 60)
+    assert main(["pretrain", "--data", str(lit), *shlex.split(PRETRAIN), "--out", str(tmp_path / "run")]) == 0
+    told = json.loads((tmp_path / "run" / "result.json").read_text())["symmetry"]
+    assert told["chances"] == dict(zip(CHANCES, (0.5, 0.0, 0.0), strict=True))
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]["views"]
+    assert [config[name] for name in CHANCES] == ["auto"] * 3
+
+
+def test_auto_is_for_pretraining_only(lit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["classify", "--data", str(lit), "--out", str(tmp_path / "run"), "--views.turn", "auto"]
+    assert main(words) == 2
+    assert "--views.turn auto: only pre-training measures it" in capsys.readouterr().err
