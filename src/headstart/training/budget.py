@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import statistics
 import time
 from collections.abc import Iterable
 
@@ -13,32 +12,42 @@ from headstart.training.state import TrainState
 
 logger = logging.getLogger(__name__)
 
-TIMED_STEPS = 7
 UNTIMED_STEPS = 2
+LEAST_TIMED, MOST_TIMED = 7, 100
+"""Steps that are timed, unless they are slow."""
+TIMED_SHARE = 0.02
+"""Share of a budget after which no more than ``LEAST_TIMED`` steps are timed."""
 TRIAL_SHARE = 0.1
-"""Share of a budget that timing the steps may take."""
-RESERVE = 0.15
+"""Share of a budget after which no more than two steps are timed."""
+RESERVE = 0.12
+"""Share of a budget kept for the trial, looks and checkpoints."""
 
 
 def seconds_per_step(
-    task: Task, state: TrainState, plan: Plan, batches: Iterable[Batch], fabric: Fabric, allowed: float
+    task: Task, state: TrainState, plan: Plan, batches: Iterable[Batch], fabric: Fabric, minutes: float
 ) -> float:
-    """Median seconds of an optimiser step with its loading, so that one disturbed step does not count; ``state`` is
-    spent on it. Slow steps are timed fewer times, at least twice, once they took ``allowed`` seconds.
+    """Lower quartile of the seconds of an optimiser step with its loading, so that a moment in which the machine was
+    busy with something else does not shorten the whole training; ``state`` is spent on it. ``minutes`` is the budget.
     """
     micro_batches = iter(batches)
     began, ends = time.monotonic(), []
-    for step in range(UNTIMED_STEPS + TIMED_STEPS):
+    for step in range(UNTIMED_STEPS + MOST_TIMED):
         optimise(task, state, plan, list(itertools.islice(micro_batches, plan.accumulate)), fabric)
         task.after_step(state.module, step)
         ends.append(time.monotonic())
-        if step >= UNTIMED_STEPS + 1 and fabric.broadcast(ends[-1] - began > allowed):
+        if fabric.broadcast(is_enough(step + 1 - UNTIMED_STEPS, (ends[-1] - began) / (60 * minutes))):
             break
-    return statistics.median(after - before for before, after in itertools.pairwise(ends[UNTIMED_STEPS - 1 :]))
+    steps = sorted(after - before for before, after in itertools.pairwise(ends[UNTIMED_STEPS - 1 :]))
+    return steps[(len(steps) - 1) // 4]
+
+
+def is_enough(timed: int, share: float) -> bool:
+    """Whether ``timed`` steps, after a ``share`` of the budget, are enough."""
+    return timed >= (2 if share > TRIAL_SHARE else LEAST_TIMED if share > TIMED_SHARE else MOST_TIMED)
 
 
 def epochs_in(minutes: float, step_seconds: float, steps_per_epoch: int) -> int:
-    """Whole epochs, at least one, in ``minutes`` less a reserve of 15 % for looks and checkpoints."""
+    """Whole epochs, at least one, in ``minutes`` less the reserve."""
     epochs = max(1, int(60 * minutes * (1 - RESERVE) / (step_seconds * steps_per_epoch)))
     logger.info("A step takes %.3f s: %g minutes are %d epochs.", step_seconds, minutes, epochs)
     return epochs

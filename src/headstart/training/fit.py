@@ -15,7 +15,7 @@ from torch import nn
 from headstart.data.loaders import Batching
 from headstart.errors import DataError, TrainingStopped
 from headstart.models.distributed_norm import synchronise_batch_norm
-from headstart.training.budget import TIMED_STEPS, TRIAL_SHARE, UNTIMED_STEPS, epochs_in, seconds_per_step
+from headstart.training.budget import MOST_TIMED, UNTIMED_STEPS, epochs_in, seconds_per_step
 from headstart.training.checkpoint import DamagedCheckpointError, load_checkpoint, load_soundest, set_aside
 from headstart.training.loop import Batch, Plan, Task, optimise, train
 from headstart.training.memory import images_that_fit, meter_of, shortage_explained
@@ -224,8 +224,8 @@ def choose_epochs(session: Session, job: Job, batching: Batching, module: nn.Mod
     if session.run.resumed:
         return int(read_config(session.run.root)["resolved"]["epochs"])
     trial = make_plan(session, job, batching, config.epochs)
-    batches = job.batches_of(batching, range(UNTIMED_STEPS + TIMED_STEPS))
+    batches = job.batches_of(batching, range(UNTIMED_STEPS + MOST_TIMED))
     state = make_state(session, job, copy.deepcopy(module), batching)
-    allowed = TRIAL_SHARE * 60 * config.budget_minutes
-    seconds = fabric.broadcast(seconds_per_step(job.task_of(trial), state, trial, batches, fabric, allowed))
-    return epochs_in(config.budget_minutes, seconds, batching.steps_per_epoch)
+    minutes = config.budget_minutes
+    seconds = fabric.broadcast(seconds_per_step(job.task_of(trial), state, trial, batches, fabric, minutes))
+    return epochs_in(minutes, seconds, batching.steps_per_epoch)
