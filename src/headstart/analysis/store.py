@@ -1,4 +1,4 @@
-"""What the runs of one study share, so that it is done once: checked images and masks, features of frozen backbones."""
+"""What the runs of one study share, so that it is done once: checked images and masks, views, frozen features."""
 
 import hashlib
 from collections.abc import Callable
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from headstart.analysis.suited import suited
+from headstart.configs.views import ViewsConfig
 from headstart.data.imageset import ImageSet
 from headstart.data.pack import readable
 from headstart.data.pair_check import CheckedPairs, check_pairs
@@ -14,6 +16,7 @@ from headstart.data.pairs import PairSet
 from headstart.data.palettes import Palette
 from headstart.data.threads import PATIENCE_SECONDS
 from headstart.models.backbones import Backbone
+from headstart.results import Symmetry
 
 FeatureKey = tuple[str, str, ImageSet]
 PairKey = tuple[PairSet, Palette, bool]
@@ -31,6 +34,7 @@ class Store:
     checked: dict[ImageSet, ImageSet] = field(default_factory=dict)
     pairs: dict[PairKey, CheckedPairs] = field(default_factory=dict)
     features: dict[FeatureKey, np.ndarray] = field(default_factory=dict)
+    views: dict[tuple[ViewsConfig, ImageSet], tuple[ViewsConfig, Symmetry | None]] = field(default_factory=dict)
 
     def decodable(
         self,
@@ -61,6 +65,13 @@ class Store:
         if key not in self.pairs:
             self.pairs[key] = check_pairs(pairs, palette, quarantine, strict, workers, nearest, patience)
         return self.pairs[key]
+
+    def suited(self, views: ViewsConfig, images: ImageSet) -> tuple[ViewsConfig, Symmetry | None]:
+        """``suited``, once for each set of images."""
+        key = (views, images.unlabelled())
+        if key not in self.views:
+            self.views[key] = suited(*key)
+        return self.views[key]
 
     def features_of(self, weights: str, view: str, images: ImageSet, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """float32 (n, d) features of ``images`` under ``view`` (its description), computed where not yet known.

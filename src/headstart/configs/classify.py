@@ -41,8 +41,6 @@ class ClassifyConfig(BackboneRunConfig):
 
     def conflicts(self) -> list[str]:
         problems = super().conflicts() + start_problems(self.start, "--start")
-        for name in self.views.open_chances:
-            problems.append(f"--views.{name.replace('_', '-')} auto: only pre-training measures it; give a number")
         if self.frozen_views and not self.frozen:
             problems.append("--frozen-views is for cached features: add --frozen, or leave it out")
         return problems

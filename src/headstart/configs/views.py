@@ -18,7 +18,7 @@ class ViewsConfig(Config):
     crop_scale: tuple[float, float] = Field(default=(0.2, 1.0), strict=False)
     """Smallest and largest share of the image's area in a random crop."""
     flip: Chance = 0.5
-    """Probability of a horizontal flip. auto, in pre-training: 0.5 where images look the same flipped, else 0."""
+    """Probability of a horizontal flip. auto: 0.5 where images look the same flipped, else 0."""
     vertical_flip: Chance = 0.0
     """Probability of a vertical flip; sensible for overhead images. auto: as for flip."""
     turn: Chance = 0.0

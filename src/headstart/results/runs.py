@@ -132,6 +132,7 @@ class ClassifyResult(Record):
     weights: WeightsReport | None
     precision: str
     seconds: float
+    symmetry: Symmetry | None = None
     quarantined: int
     warnings: list[str] = Field(default_factory=list)
 

@@ -11,13 +11,14 @@ from headstart.analysis.store import Store
 from headstart.configs.classify import ClassifyConfig
 from headstart.configs.run import HELD_OUT_PARTS
 from headstart.configs.study import StudyConfig
+from headstart.configs.views import ViewsConfig
 from headstart.data.imageset import ImageSet
 from headstart.data.loaders import worker_count
 from headstart.data.reduced import side_for
 from headstart.data.sources import Source, data_facts, labelled_split
 from headstart.data.splits import Indices, hold_out_part, stratified_fraction
 from headstart.errors import DataError
-from headstart.results import DataFacts, held_out_words
+from headstart.results import DataFacts, Symmetry, held_out_words
 from headstart.training.intake import take_in
 from headstart.training.session import Session
 
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 class LabelledData:
     """Images that decode, with labels: a pool and the indices chosen from it for training, and those to be judged on.
 
+    ``views`` are those of the config with what was ``auto`` settled by the pool, ``symmetry`` what was measured for it.
     ``held_out``: where the latter are a part of the pool, their indices in it; else they are the validation images.
     ``warnings``: what a user should know.
     """
@@ -37,6 +39,8 @@ class LabelledData:
     val: ImageSet
     classes: tuple[str, ...]
     quarantined: int
+    views: ViewsConfig
+    symmetry: Symmetry | None = None
     held_out: Indices | None = None
     warnings: tuple[str, ...] = ()
 
@@ -66,7 +70,9 @@ def read_labelled(session: Session, config: ClassifyConfig, source: Source, stor
         val = train.subset(held_out)
     logger.info("%d labelled training images, judged on %d others (%s).", len(chosen), len(val), facts.split)
     warnings = absent_classes(train.subset(chosen), val, source.classes)
-    return LabelledData(train, chosen, val, source.classes, facts.quarantined, held_out, warnings)
+    plain = config.frozen and not config.frozen_views
+    views, symmetry = (config.views, None) if plain else store.suited(config.views, train)
+    return LabelledData(train, chosen, val, source.classes, facts.quarantined, views, symmetry, held_out, warnings)
 
 
 def absent_classes(train: ImageSet, val: ImageSet, classes: Sequence[str]) -> tuple[str, ...]:

@@ -147,6 +147,7 @@ def summarise(
         precision=session.precision,
         seconds=seconds,
         quarantined=data.quarantined,
+        symmetry=data.symmetry,
         warnings=list(data.warnings),
     )
 

@@ -58,7 +58,7 @@ class Full:
         self.module: nn.Module = Classifier(backbone, len(data.classes))
         self.n_images = len(data.train)
         size, mean, std = config.image_size, backbone.mean, backbone.std
-        self.dataset = ViewsDataset(data.train, build_views(config.views, size, mean, std, 1), config.seed)
+        self.dataset = ViewsDataset(data.train, build_views(data.views, size, mean, std, 1), config.seed)
         self.plain = plain_view(config.views, size, mean, std)
 
     def batches_of(self, batching: Batching, steps: range) -> Iterator[Batch]:
@@ -104,7 +104,7 @@ class Frozen:
         self.val = features_of(data.val) if data.held_out is None else features_in_pool(data.held_out)
         self.features, self.labels = self.plain_train, torch.tensor(data.train.labels)
         if config.frozen_views:
-            views = build_views(config.views, config.image_size, backbone.mean, backbone.std, config.frozen_views)
+            views = build_views(data.views, config.image_size, backbone.mean, backbone.std, config.frozen_views)
             dataset = ViewsDataset(data.train, views, config.seed)
             self.features = torch.from_numpy(features_of_views(backbone, dataset, workers, fabric))
             self.labels = self.labels.repeat(config.frozen_views)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from headstart.analysis.suited import suited
 from headstart.configs.pretrain import PretrainConfig
 from headstart.data.audit import audit_views
 from headstart.data.imageset import ImageSet
@@ -22,7 +23,6 @@ from headstart.models.byol import Byol
 from headstart.models.checkpointing import checkpoint_gradients
 from headstart.models.weights import export_backbone, load_start
 from headstart.results import PretrainResult, Symmetry, ViewsAudit, WeightsReport
-from headstart.tasks.pretrain.suited import suited
 from headstart.tasks.pretrain.watch import Watch, make_watch
 from headstart.training.checkpoint import load_soundest
 from headstart.training.fit import Fitted, Job, fit
@@ -77,7 +77,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     data = read_data(session, config, source)
     byol, weights = build_byol(config)
     chosen, symmetry = session.fabric.broadcast(
-        suited(config.views, data.train, config.seed) if session.first else (config.views, None)
+        suited(config.views, data.train) if session.first else (config.views, None)
     )
     config = config.model_copy(update={"views": chosen})
     views = build_views(config.views, config.image_size, byol.backbone.mean, byol.backbone.std, 2)

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.short_runs import PRETRAIN
+from tests.short_runs import CLASSIFY, PRETRAIN
 
+from headstart.analysis import suited as module
+from headstart.analysis.store import Store
+from headstart.analysis.suited import suited
 from headstart.cli import main
 from headstart.configs.views import ViewsConfig
 from headstart.data.sources import open_source
-from headstart.tasks.pretrain import suited as module
-from headstart.tasks.pretrain.suited import suited
 
 AUTO = ViewsConfig(flip="auto", vertical_flip="auto", turn="auto")
 CHANCES = ("flip", "vertical_flip", "turn")
@@ -31,11 +32,11 @@ def lit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_numbers_stay_as_they_are(lit: Path) -> None:
     views = ViewsConfig(flip=0.3, turn=1.0)
-    assert suited(views, open_source(str(lit)).train, 0) == (views, None)
+    assert suited(views, open_source(str(lit)).train) == (views, None)
 
 
 def test_few_images_get_what_is_usual(lit: Path) -> None:
-    views, found = suited(AUTO, open_source(str(lit)).train, 0)
+    views, found = suited(AUTO, open_source(str(lit)).train)
     assert views.chances == (0.5, 0.0, 0.0)
     assert found is not None
     assert found.told_apart == {}
@@ -44,17 +45,17 @@ def test_few_images_get_what_is_usual(lit: Path) -> None:
 
 def test_images_lit_from_above_are_mirrored_and_never_turned(lit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ENOUGH", 60)
-    views, found = suited(AUTO, open_source(str(lit)).train, 0)
+    views, found = suited(AUTO, open_source(str(lit)).train)
     assert views.chances == (0.5, 0.0, 0.0)
     assert found is not None
     assert found.n_images == 60
     assert found.told_apart["left_right"] <= found.alike < found.told_apart["up_down"]
-    assert suited(AUTO, open_source(str(lit)).train, 0)[1] == found  # a function of images and seed
+    assert suited(AUTO, open_source(str(lit)).train)[1] == found
 
 
 def test_only_what_is_auto_is_settled(lit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ENOUGH", 60)
-    views, found = suited(ViewsConfig(flip=0.2, vertical_flip="auto"), open_source(str(lit)).train, 0)
+    views, found = suited(ViewsConfig(flip=0.2, vertical_flip="auto"), open_source(str(lit)).train)
     assert views.chances == (0.2, 0.0, 0.0)
     assert found is not None
     assert list(found.told_apart) == ["up_down"]
@@ -69,7 +70,22 @@ def test_a_run_says_what_it_measured(lit: Path, tmp_path: Path, monkeypatch: pyt
     assert [config[name] for name in CHANCES] == ["auto"] * 3
 
 
-def test_auto_is_for_pretraining_only(lit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["classify", "--data", str(lit), "--out", str(tmp_path / "run"), "--views.turn", "auto"]
-    assert main(words) == 2
-    assert "--views.turn auto: only pre-training measures it" in capsys.readouterr().err
+def test_a_classification_goes_by_all_training_images(
+    gratings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few of them it has the labels of."""
+    monkeypatch.setattr(module, "ENOUGH", 10)
+    n_train = len(open_source(str(gratings)).train)
+    words = [*shlex.split(CLASSIFY), "--label-fraction", "0.3", "--views.flip", "auto", "--out", str(tmp_path / "run")]
+    assert main(["classify", "--data", str(gratings), *words]) == 0
+    told = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert told["symmetry"]["n_images"] == n_train > told["n_train"]
+
+
+def test_a_study_measures_once(lit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(module, "ENOUGH", 60)
+    monkeypatch.setattr(module, "told_apart", lambda images, change: calls.append(1) or 0.5)
+    store, images = Store(shared=True), open_source(str(lit)).train
+    assert store.suited(AUTO, images) == store.suited(AUTO, images)
+    assert len(calls) == len(CHANCES)

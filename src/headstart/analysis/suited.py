@@ -29,17 +29,17 @@ USUAL = {"flip": 0.5, "vertical_flip": 0.0, "turn": 0.0}
 WORDS = {"left_right": "mirrored", "up_down": "upside down", "quarter_turn": "turned by a quarter"}
 
 
-def suited(views: ViewsConfig, images: ImageSet, seed: int) -> tuple[ViewsConfig, Symmetry | None]:
+def suited(views: ViewsConfig, images: ImageSet) -> tuple[ViewsConfig, Symmetry | None]:
     """The views with a number for each chance that is auto, and what was measured for it (None: nothing was asked).
 
-    A function of the images and the seed. Quarter turns come only with vertical flips that are allowed as well.
+    A function of the images alone, whatever the run's seed.
     """
     asked = views.open_chances
     if not asked:
         return views, None
     shares: dict[str, float] = {}
     chances = {name: USUAL[name] for name in asked}
-    picked = np.random.default_rng(derive(seed, "symmetry")).permutation(len(images))[:SAMPLE]
+    picked = np.random.default_rng(derive("symmetry")).permutation(len(images))[:SAMPLE]
     if len(images) >= ENOUGH:
         small = np.stack([reduced(images, int(i)) for i in picked])
         shares = {CHANGE_OF[name]: told_apart(small, CHANGES[CHANGE_OF[name]]) for name in asked}
