@@ -66,7 +66,9 @@ def seed_byol() -> Settings:
 
 
 def default_classify() -> Settings:
-    """AdamW on a cosine with warm-up, random crops and flips; at least 400 steps, so that few labels get a fair try."""
+    """AdamW on a cosine with warm-up, random crops, flips where the images allow them; at least 400 steps, so that few
+    labels get a fair try.
+    """
     return {
         "image_size": 64,
         "batch_size": 32,
@@ -74,7 +76,7 @@ def default_classify() -> Settings:
         "min_steps": 400,
         "optim": OptimConfig(name="adamw", lr=1e-3, weight_decay=0.05, grad_clip=1.0),
         "schedule": ScheduleConfig(name="cosine", warmup_fraction=0.1),
-        "views": ViewsConfig(style="light", crop_scale=(0.5, 1.0)),
+        "views": ViewsConfig(style="light", crop_scale=(0.5, 1.0), flip="auto"),
     }
 
 
