@@ -12,7 +12,7 @@ with it, the page's section is written. Shares are of the seconds in the profile
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,27 +50,28 @@ def main() -> None:
 
 
 def lines_of(facts: Mapping[str, Any], before: Mapping[str, Any] | None) -> list[str]:
-    """The table in Markdown: places, the largest first, their shares before and now; and under which conditions."""
-    columns = [facts["seconds"], *([before["seconds"]] if before else [])]
-    totals = [sum(column.values()) for column in columns]
-    shares = {name: [column.get(name, 0.0) / total for column, total in zip(columns, totals, strict=True)]
-              for name in dict.fromkeys(name for column in columns for name in column)}  # fmt: skip
-    small = [name for name, values in shares.items() if max(values) < LEAST]
-    named = sorted(shares.keys() - set(small), key=lambda name: -shares[name][0])
-    rows = [[name, *cells(shares[name], totals)] for name in named]
-    if small:
-        rows.append([f"{len(small)} more", *cells([sum(v) for v in zip(*map(shares.get, small), strict=True)], totals)])  # type: ignore[arg-type]
-    rows.append(["together", *cells([1.0] * len(totals), totals)])
-    heads = ["where", f"at {facts['conditions']['commit']}"]
-    if before:
-        heads = [heads[0], f"at {before['conditions']['commit']}", heads[1]]
-        rows = [[row[0], row[2], row[1]] for row in rows]
+    """The table in Markdown: places, the largest first, by their shares before and now; and under which conditions."""
+    columns = [before, facts] if before else [facts]
+    heads = ["where", *(f"at {column['conditions']['commit']}" for column in columns)]
+    known = [merged([column["seconds"] for column in columns], each["seconds"]) for each in columns]
+    rows = [
+        [name, *(cell(column, name) for column in known)] for name in sorted(known[-1], key=lambda n: -known[-1][n])
+    ]
+    rows.append(["together", *(f"{sum(column.values()):.3g} s" for column in known)])
     return [*table(heads, rows), "", f"{facts['work']}.", conditions_line(facts["conditions"])]
 
 
-def cells(shares: list[float], totals: list[float]) -> list[str]:
-    """12.3 % (4.56 s) for each column."""
-    return [f"{100 * share:.1f} % ({share * total:.3g} s)" for share, total in zip(shares, totals, strict=True)]
+def merged(columns: Sequence[Seconds], column: Seconds) -> dict[str, float]:
+    """``column`` with all names of ``columns``; those that are small in each of them together, under one name."""
+    names = dict.fromkeys(name for each in columns for name in each)
+    small = {n for n in names if max(each.get(n, 0.0) / sum(each.values()) for each in columns) < LEAST}
+    named = {name: column.get(name, 0.0) for name in names if name not in small}
+    return named | ({f"{len(small)} more": sum(column.get(name, 0.0) for name in small)} if small else {})
+
+
+def cell(column: Seconds, name: str) -> str:
+    """12.3 % (4.56 s)."""
+    return f"{100 * column[name] / sum(column.values()):.1f} % ({column[name]:.3g} s)"
 
 
 PROFILES: dict[str, Callable[[Any, Path], tuple[Seconds, str]]] = {
