@@ -57,7 +57,7 @@ PLACES = {
     "the rest of a run": ("headstart/training/", "headstart/tasks/", "headstart/studies/"),
     "imports": ("<frozen importlib",),
 }
-BACKBONE, SIZE, BATCH, EPOCHS = "resnet18", 64, 64, 3
+BACKBONE, SIZE, BATCH, EPOCHS = "resnet18", 64, 64, 2
 
 
 def step(asked: Namespace, place: Path) -> Found:
@@ -122,7 +122,7 @@ def epoch(asked: Namespace, place: Path) -> Found:
 def study(asked: Namespace, place: Path) -> Found:
     """A study of the embedded images: two starts and random weights, full and frozen, three seeds, two fractions."""
     torch.set_num_threads(asked.threads)
-    backbone, epochs, seeds = ("test_resnet", 1, 1) if asked.quick else (BACKBONE, 4, 3)
+    backbone, epochs, seeds = ("test_resnet", 1, 1) if asked.quick else (BACKBONE, 2, 3)
     config = StudyConfig(
         data="demo:bluemarble:48",
         starts=write_starts(backbone, 48, place),
