@@ -122,9 +122,9 @@ def epoch(asked: Namespace, place: Path) -> Found:
 def study(asked: Namespace, place: Path) -> Found:
     """A study of the embedded images: two starts and random weights, full and frozen, three seeds, two fractions."""
     torch.set_num_threads(asked.threads)
-    backbone, epochs, seeds = ("test_resnet", 1, 1) if asked.quick else (BACKBONE, 2, 3)
+    backbone, epochs, seeds = ("test_resnet", 1, 1) if asked.quick else (BACKBONE, 4, 3)
     config = StudyConfig(
-        data="demo:bluemarble:48",
+        data="demo:bluemarble:96",
         starts=write_starts(backbone, 48, place),
         seeds=seeds,
         lr_grid=(1.0,),
@@ -137,7 +137,7 @@ def study(asked: Namespace, place: Path) -> Found:
     with Sampler(PLACES) as sampler:
         headstart.study(config)
     what = (
-        f"demo:bluemarble:48, {backbone} at 48 px, 3 starts, full and frozen, {seeds} seeds, 2 fractions of the labels"
+        f"demo:bluemarble:96, {backbone} at 48 px, 3 starts, full and frozen, {seeds} seeds, 2 fractions of the labels"
     )
     return sampler.seconds, f"A study: {what}, {epochs} epochs each, one learning rate"
 
