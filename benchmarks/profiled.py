@@ -57,7 +57,7 @@ PLACES = {
     "the rest of a run": ("headstart/training/", "headstart/tasks/", "headstart/studies/"),
     "imports": ("<frozen importlib",),
 }
-BACKBONE, SIZE, BATCH, EPOCHS = "resnet18", 64, 64, 2
+BACKBONE, SIZE, BATCH, EPOCHS = "resnet18", 64, 64, 1
 
 
 def step(asked: Namespace, place: Path) -> Found:
