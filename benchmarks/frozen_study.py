@@ -17,6 +17,7 @@ from statistics import mean
 import torch
 from benchmarks.harness import Row, measure_here
 from benchmarks.report import parsed, parser, publish
+from benchmarks.seeded_weights import write_starts
 from torch import Tensor, nn
 
 from headstart.analysis.confusion import accuracy
@@ -112,17 +113,6 @@ def key(run: PlannedRun) -> tuple[str, float, int]:
     return run.setting, run.label_fraction, run.seed
 
 
-def write_starts(backbone: str, size: int, folder: Path) -> tuple[str, str]:
-    """Two files of seeded random weights, as starts."""
-    starts = []
-    for seed in (1, 2):
-        torch.manual_seed(seed)
-        file = folder / f"start-{seed}.pth"
-        torch.save(build_backbone(backbone, size).network.state_dict(), file)
-        starts.append(f"supervised={file}")
-    return starts[0], starts[1]
-
-
 def differences(ours: Scores, theirs: Scores) -> list[str]:
     """For each setting and share of the labels, mean accuracies over the seeds and the largest difference of one."""
     lines = []
@@ -140,6 +130,7 @@ def differences(ours: Scores, theirs: Scores) -> list[str]:
 def main() -> None:
     """Measure, compare the accuracies, and write the table."""
     known = parser(__doc__)
+    known.add_argument("--data", default="demo:bluemarble:48", help="labelled images, as a study takes them")
     known.add_argument("--backbone", default=None, help="resnet18, quick test_resnet")
     known.add_argument("--size", type=int, default=48, help="side of the images in pixels")
     known.add_argument("--epochs", type=int, default=None, help="the recipe's, quick 3")
@@ -152,7 +143,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as beside:
         starts = write_starts(backbone, asked.size, Path(beside))
         config = StudyConfig(
-            data="demo:bluemarble:48", starts=starts, trained=("frozen",), seeds=asked.seeds, backbone=backbone,
+            data=asked.data, starts=starts, trained=("frozen",), seeds=asked.seeds, backbone=backbone,
             image_size=asked.size, out=Path(beside) / "study", **length,
         )  # fmt: skip
 

@@ -54,9 +54,9 @@ class Finish:
         images = coloured([each.crop for each in drawn], [each.steps for each in drawn])
         out = torch.empty(len(images), *images[0].shape)
         for block in blocks(range(len(images)), images[0]):
-            for row in block:
-                out[row].copy_(images[row])
-            out[block[0] : block[-1] + 1].div_(255).sub_(self.mean).div_(self.std)
+            levels = out[block[0] : block[-1] + 1]
+            torch.stack([images[row].float() for row in block], out=levels)
+            levels.div_(255).sub_(self.mean).div_(self.std)
         return out
 
 
