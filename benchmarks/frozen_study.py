@@ -11,6 +11,7 @@ validation images. Both have the recipe's number of steps. Slow: with all defaul
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
@@ -25,7 +26,6 @@ from headstart.analysis.store import Store
 from headstart.configs.classify import ClassifyConfig
 from headstart.configs.run import RunConfig
 from headstart.configs.study import StudyConfig
-from headstart.data.loaders import ViewsDataset
 from headstart.data.sources import open_source
 from headstart.data.views import normalisation
 from headstart.models.backbones import Backbone, build_backbone
@@ -65,10 +65,10 @@ class EveryEpoch(Full):
     def __init__(
         self, session: Session, config: ClassifyConfig, backbone: Backbone, data: LabelledData, store: Store
     ) -> None:
-        super().__init__(session, config, backbone, data, store)
+        plain = replace(data, views=data.views.model_copy(update={"style": "none"}))
+        super().__init__(session, config, backbone, plain, store)
         cached = Frozen(session, config, backbone, data, store)  # the scaling of the features, once for each start
         self.module = BackboneThenHead(backbone, cached.module)
-        self.dataset = ViewsDataset(data.train, [self.plain], config.seed)
 
 
 def slowly(config: ClassifyConfig, store: Store) -> float:
