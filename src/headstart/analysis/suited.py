@@ -10,7 +10,7 @@ from headstart.configs.views import ViewsConfig
 from headstart.data.imageset import ImageSet
 from headstart.data.loaders import read_chw
 from headstart.data.seeds import derive
-from headstart.results import Symmetry
+from headstart.results import CHANGES_IN_WORDS, Symmetry
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,6 @@ CHANGE_OF = {"flip": "left_right", "vertical_flip": "up_down", "turn": "quarter_
 """Setting of the views -> what it does to an image, as ``analysis.symmetry`` names it."""
 USUAL = {"flip": 0.5, "vertical_flip": 0.0, "turn": 0.0}
 """What is taken without a measurement."""
-WORDS = {"left_right": "mirrored", "up_down": "upside down", "quarter_turn": "turned by a quarter"}
 
 
 def suited(views: ViewsConfig, images: ImageSet) -> tuple[ViewsConfig, Symmetry | None]:
@@ -61,7 +60,7 @@ def told(found: Symmetry) -> str:
     chances = ", ".join(f"{name.replace('_', ' ')} {chance:g}" for name, chance in found.chances.items())
     if not found.told_apart:
         return f"Flips and turns of the views, without a measurement (fewer than {ENOUGH} images): {chances}."
-    shares = ", ".join(f"{WORDS[name]} {share:.0%}" for name, share in found.told_apart.items())
+    shares = ", ".join(f"{CHANGES_IN_WORDS[name]} {share:.0%}" for name, share in found.told_apart.items())
     return (
         f"Images changed so are told from the others ({found.n_images} images; chance 50 %, alike up to "
         f"{found.alike:.0%}): {shares}. So the views have {chances}."

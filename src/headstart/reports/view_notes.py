@@ -1,7 +1,7 @@
 """What the page says of the views of a pre-training."""
 
 from headstart.reports.words import count, number, percent
-from headstart.results import PretrainResult, Symmetry
+from headstart.results import CHANGES_IN_WORDS, PretrainResult, Symmetry
 
 
 def views_note(result: PretrainResult) -> str:
@@ -20,7 +20,9 @@ def _symmetry_note(found: Symmetry | None) -> str:
     chances = ", ".join(f"{name.replace('_', ' ')} {number(chance)}" for name, chance in found.chances.items())
     if not found.told_apart:
         return f" Flips and turns were not measured, as there are too few images; their probabilities: {chances}."
-    shares = ", ".join(f"{name.replace('_', ' ')} {percent(share)}" for name, share in found.told_apart.items())
+    shares = ", ".join(
+        f"{CHANGES_IN_WORDS.get(name, name)} {percent(share)}" for name, share in found.told_apart.items()
+    )
     return (
         f" How often a classifier tells changed images from the others, 50 % being chance: {shares} (of "
         f"{count(found.n_images)} images). Up to {percent(found.alike)} the views are flipped or turned so; their "

@@ -16,6 +16,7 @@ from headstart.results.comparison import NUMBERS, CompareResult, Difference, Dif
 from headstart.results.masks import MaskedImage, MasksResult
 from headstart.results.packs import DataPackResult, PackedSide
 from headstart.results.runs import (
+    CHANGES_IN_WORDS,
     ClassifyResult,
     DataFacts,
     EvaluateResult,
@@ -51,6 +52,7 @@ from headstart.results.studies import (
 from headstart.results.watch import EarlyVerdict, EarlyWord, LookFigures
 
 __all__ = [
+    "CHANGES_IN_WORDS",
     "NUMBERS",
     "SCHEMA_VERSION",
     "Chosen",

@@ -54,6 +54,10 @@ class ViewsAudit(Record):
     sheet: str
 
 
+CHANGES_IN_WORDS = {"left_right": "mirrored", "up_down": "upside down", "quarter_turn": "turned by a quarter"}
+"""What ``Symmetry`` calls a change -> how a person is told of it."""
+
+
 class Symmetry(Record):
     """Whether images look the same flipped and turned, where the views' chances were ``auto``: how often a classifier
     tells ``n_images`` changed images from those as they are (0.5: by chance), and the chances that follow. Nothing is
