@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from sklearn.neighbors import KNeighborsClassifier
 
+from headstart.analysis.suited import suited
 from headstart.configs.byol import ByolConfig, WatchConfig
 from headstart.configs.pretrain import PretrainConfig
 from headstart.data.imageset import ImageSet
@@ -27,7 +28,8 @@ def config(data: Path, **changes: object) -> PretrainConfig:
 def watch_of(settings: PretrainConfig, *sides: ImageSet | None):  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     byol, _ = build_byol(settings)
-    views = build_views(settings.views, 32, byol.backbone.mean, byol.backbone.std, 2)
+    assert sides[0] is not None
+    views = build_views(suited(settings.views, sides[0])[0], 32, byol.backbone.mean, byol.backbone.std, 2)
     return byol, make_watch(settings, sides, views, byol, Fabric(accelerator="cpu", devices=1))
 
 
