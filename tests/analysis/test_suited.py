@@ -14,6 +14,7 @@ from headstart.analysis.store import Store
 from headstart.analysis.suited import suited
 from headstart.cli import main
 from headstart.configs.views import ViewsConfig
+from headstart.data.imageset import ImageSet
 from headstart.data.sources import open_source
 
 AUTO = ViewsConfig(flip="auto", vertical_flip="auto", turn="auto")
@@ -59,6 +60,38 @@ def test_only_what_is_auto_is_settled(lit: Path, monkeypatch: pytest.MonkeyPatch
     assert views.chances == (0.2, 0.0, 0.0)
     assert found is not None
     assert list(found.told_apart) == ["up_down"]
+
+
+def glyphs(folder: Path, forms: range, side: int) -> ImageSet:
+    """A sharp F in some of the eight symmetries of a square."""
+    plain = np.full((side, side, 3), 255, dtype=np.uint8)
+    plain[3 : side - 3, 4:7] = plain[3:6, 4 : side - 5] = plain[side // 2 : side // 2 + 3, 4 : side - 9] = 0
+    for i in range(240):
+        form = forms[i % len(forms)]
+        turned = np.rot90(plain if form < 4 else plain[:, ::-1], form % 4)
+        Image.fromarray(np.ascontiguousarray(turned)).save(folder / f"{i:03}.png")
+    return open_source(str(folder)).train
+
+
+@pytest.mark.parametrize("side", [20, 28, 40])
+def test_images_of_all_symmetries_are_flipped_and_turned_whatever_their_side(side: int, tmp_path: Path) -> None:
+    """Reducing them to 16 pixels must not tell them apart."""
+    views, found = suited(AUTO, glyphs(tmp_path, range(8), side))
+    assert found is not None
+    assert max(found.told_apart.values()) < 0.6
+    assert views.chances == (0.5, 0.5, 0.5)
+
+
+def test_what_is_turned_but_never_mirrored_is_not_turned_by_mirroring(tmp_path: Path) -> None:
+    views, found = suited(AUTO, glyphs(tmp_path, range(4), 28))
+    assert found is not None
+    assert found.told_apart["quarter_turn"] < 0.6 < found.told_apart["left_right"]
+    assert views.chances == (0.0, 0.0, 0.0)
+
+
+def test_styles_that_flip_nothing_measure_nothing(tmp_path: Path) -> None:
+    views, found = suited(AUTO.model_copy(update={"style": "none"}), glyphs(tmp_path, range(8), 28))
+    assert (views.chances, found) == ((0.0, 0.0, 0.0), None)
 
 
 def test_a_run_says_what_it_measured(lit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

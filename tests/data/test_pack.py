@@ -242,6 +242,19 @@ def test_the_limit_removes_what_was_not_used_for_longest(
     assert sizes_of(folder) <= limit * 1e9
 
 
+def test_what_is_no_pack_stays_whatever_the_limit(photos: ImageSet, folder: Path) -> None:
+    """A folder of packs that holds other things too: pictures, what is called a part, the images themselves."""
+    kept = [folder / "thesis" / "a.tex", folder / "old.part" / "b.bin", folder / "photos" / "c.bin"]
+    for file in kept:
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"x" * 5000)
+    first = build(photos.subset([0, 2]), folder)
+    size = first.facts.n_bytes
+    del first
+    build(photos.subset([0]), folder, 1.1 * size / 1e9)
+    assert all(file.is_file() for file in kept)
+
+
 def test_a_pack_that_is_open_is_never_removed(photos: ImageSet, folder: Path) -> None:
     held = build(replace(photos, side=20), folder)
     limit = 1.8 * held.facts.n_bytes / 1e9

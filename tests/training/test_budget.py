@@ -52,6 +52,12 @@ def test_slow_steps_are_timed_twice(clock: list[float]) -> None:
     assert (found, steps) == (30.0, UNTIMED_STEPS + 2)
 
 
+def test_waiting_for_a_loader_counts(clock: list[float]) -> None:
+    """Four processes that deliver in bursts: 0.5 s a step, and 2.5 s every fourth."""
+    found, _ = timed(clock, [0.5, 0.5, *[0.5, 0.5, 0.5, 2.5] * 30], minutes=600)
+    assert found == pytest.approx(1.0, rel=0.1)
+
+
 def test_at_least_two_steps_are_timed_however_slow() -> None:
     assert [is_enough(steps, 5.0) for steps in (0, 1, 2)] == [False, False, True]
 

@@ -3,12 +3,14 @@
 import logging
 
 import numpy as np
-from PIL import Image
+import torch
+from torch.nn import functional
 
 from headstart.analysis.symmetry import CHANGES, told_apart
 from headstart.configs.views import ViewsConfig
 from headstart.data.imageset import ImageSet
 from headstart.data.loaders import read_chw
+from headstart.data.reduced import WITHOUT_CROPS
 from headstart.data.seeds import derive
 from headstart.results import CHANGES_IN_WORDS, Symmetry
 
@@ -22,8 +24,12 @@ SIDE = 16
 """Pixels of the side that images are reduced to."""
 ALIKE = 0.65
 """Share told apart up to which changed images count as looking like the others (docs/learning.md has examples)."""
-CHANGE_OF = {"flip": "left_right", "vertical_flip": "up_down", "turn": "quarter_turn"}
-"""Setting of the views -> what it does to an image, as ``analysis.symmetry`` names it."""
+CHANGES_OF = {
+    "flip": ("left_right",),
+    "vertical_flip": ("up_down",),
+    "turn": ("left_right", "up_down", "quarter_turn"),
+}
+"""Setting of the views -> the changes that must all leave images alike: swapping rows and columns turns and flips."""
 USUAL = {"flip": 0.5, "vertical_flip": 0.0, "turn": 0.0}
 """What is taken without a measurement."""
 
@@ -31,18 +37,22 @@ USUAL = {"flip": 0.5, "vertical_flip": 0.0, "turn": 0.0}
 def suited(views: ViewsConfig, images: ImageSet) -> tuple[ViewsConfig, Symmetry | None]:
     """The views with a number for each chance that is auto, and what was measured for it (None: nothing was asked).
 
-    A function of the images alone, whatever the run's seed.
+    A function of the images alone, whatever the run's seed. Styles that flip nothing have no chances to measure.
     """
     asked = views.open_chances
     if not asked:
         return views, None
+    if views.style in WITHOUT_CROPS:
+        return views.model_copy(update=dict.fromkeys(asked, 0.0)), None
     shares: dict[str, float] = {}
     chances = {name: USUAL[name] for name in asked}
     picked = np.random.default_rng(derive("symmetry")).permutation(len(images))[:SAMPLE]
     if len(images) >= ENOUGH:
         small = np.stack([reduced(images, int(i)) for i in picked])
-        shares = {CHANGE_OF[name]: told_apart(small, CHANGES[CHANGE_OF[name]]) for name in asked}
-        chances = {name: 0.5 if shares[CHANGE_OF[name]] <= ALIKE else 0.0 for name in asked}
+        needed = dict.fromkeys(change for name in asked for change in CHANGES_OF[name])
+        shares = {change: told_apart(small, CHANGES[change]) for change in needed}
+        alike = {change for change, share in shares.items() if share <= ALIKE}
+        chances = {name: 0.5 if alike.issuperset(CHANGES_OF[name]) else 0.0 for name in asked}
     settled = views.model_copy(update=chances)
     found = Symmetry(n_images=len(picked) if shares else 0, told_apart=shares, alike=ALIKE, chances=chances)
     logger.info("%s", told(found))
@@ -50,9 +60,13 @@ def suited(views: ViewsConfig, images: ImageSet) -> tuple[ViewsConfig, Symmetry 
 
 
 def reduced(images: ImageSet, i: int) -> np.ndarray:
-    """An image at 16 x 16 pixels, whatever its sides: uint8 (16, 16, 3)."""
-    pixels = read_chw(images, i).permute(1, 2, 0).numpy()
-    return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BOX))
+    """An image at 16 x 16 pixels, whatever its sides: uint8 (16, 16, 3).
+
+    Means of windows that lie symmetrically, so that a flipped image is reduced to the flipped reduction.
+    """
+    means = functional.adaptive_avg_pool2d(read_chw(images, i).float(), SIDE)
+    pixels: np.ndarray = means.round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return pixels
 
 
 def told(found: Symmetry) -> str:

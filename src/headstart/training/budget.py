@@ -2,8 +2,9 @@
 
 import itertools
 import logging
+import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lightning_fabric import Fabric
 
@@ -13,7 +14,7 @@ from headstart.training.state import TrainState
 logger = logging.getLogger(__name__)
 
 UNTIMED_STEPS = 2
-LEAST_TIMED, MOST_TIMED = 7, 100
+LEAST_TIMED, MOST_TIMED, STRETCHES = 7, 100, 4
 """Steps that are timed, unless they are slow."""
 TIMED_SHARE = 0.02
 """Share of a budget after which no more than ``LEAST_TIMED`` steps are timed."""
@@ -26,8 +27,8 @@ RESERVE = 0.12
 def seconds_per_step(
     task: Task, state: TrainState, plan: Plan, batches: Iterable[Batch], fabric: Fabric, minutes: float
 ) -> float:
-    """Lower quartile of the seconds of an optimiser step with its loading, so that a moment in which the machine was
-    busy with something else does not shorten the whole training; ``state`` is spent on it. ``minutes`` is the budget.
+    """Seconds of an optimiser step with its loading, as ``usual`` tells them; ``state`` is spent on it. ``minutes`` is
+    the budget.
     """
     micro_batches = iter(batches)
     began, ends = time.monotonic(), []
@@ -37,8 +38,18 @@ def seconds_per_step(
         ends.append(time.monotonic())
         if fabric.broadcast(is_enough(step + 1 - UNTIMED_STEPS, (ends[-1] - began) / (60 * minutes))):
             break
-    steps = sorted(after - before for before, after in itertools.pairwise(ends[UNTIMED_STEPS - 1 :]))
-    return steps[(len(steps) - 1) // 4]
+    return usual([after - before for before, after in itertools.pairwise(ends[UNTIMED_STEPS - 1 :])])
+
+
+def usual(seconds: Sequence[float]) -> float:
+    """The second least mean of four stretches of steps, so that a moment in which the machine was busy with something
+    else does not shorten the whole training, and steps that wait for a loader count beside those that do not. Of fewer
+    than 16 steps, the median.
+    """
+    if len(seconds) < 4 * STRETCHES:
+        return statistics.median(seconds)
+    length = len(seconds) // STRETCHES
+    return sorted(statistics.fmean(seconds[i * length : (i + 1) * length]) for i in range(STRETCHES))[1]
 
 
 def is_enough(timed: int, share: float) -> bool:

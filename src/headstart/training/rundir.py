@@ -181,12 +181,21 @@ def _is_record(record: Any) -> bool:
     return isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in kinds.items())
 
 
+def filled_in(known: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Settings of an older run with the defaults of those that are newer than it, within groups, too."""
+    filled = defaults | known
+    for key, default in defaults.items():
+        if isinstance(default, dict) and isinstance(filled[key], dict):
+            filled[key] = filled_in(filled[key], default)
+    return filled
+
+
 def check_same(record: dict[str, Any], config: OutputConfig, verb: str, free: Collection[str] = FREE_ON_RESUME) -> None:
     """RunError, with every difference, unless ``config`` continues what ``record`` describes; ``free`` may differ."""
     if record["verb"] != verb:
         raise RunError(f"{config.out} is a {record['verb']} run, not a {verb} run. Choose another --out.")
     now = config.model_dump(mode="json")
-    then = type(config).model_construct().model_dump(mode="json") | record["config"]  # defaults for newer settings
+    then = filled_in(record["config"], type(config).model_construct().model_dump(mode="json"))
     differences = [
         f"{key}: begun with {then.get(key)!r}, now {now[key]!r}"
         for key in now

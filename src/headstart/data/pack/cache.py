@@ -7,6 +7,7 @@ process left behind (``KEY.part``) is removed by the next that makes a pack.
 import fcntl
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 GB = 10**9
 PART, LOCKS = ".part", "locks"
+OURS = re.compile(rf"[0-9a-f]{{64}}({re.escape(PART)})?")
+"""Names of packs and their parts. Whatever else lies in the folder is someone's, and stays."""
 LOOK_EVERY_SECONDS = 0.1
 SPARE_BYTES = 2**26
 """What is left free on a disk for others."""
@@ -135,6 +138,8 @@ def _evict(folder: Path, needed: int, limit: float) -> None:
 def remove_parts(folder: Path) -> None:
     """Remove what killed processes left: parts whose lock nobody holds."""
     for part in folder.glob(f"*{PART}"):
+        if not OURS.fullmatch(part.name):
+            continue
         with locked(folder, part.name.removesuffix(PART), wait=False) as ours:
             if ours:
                 shutil.rmtree(part, ignore_errors=True)
@@ -142,7 +147,7 @@ def remove_parts(folder: Path) -> None:
 
 def _kept(folder: Path) -> Iterator[Kept]:
     for each in folder.iterdir():
-        if each.name == LOCKS or not each.is_dir():
+        if not OURS.fullmatch(each.name) or not each.is_dir():
             continue
         try:
             yield Kept(each, read_facts(each).n_bytes, (each / FACTS_FILE).stat().st_mtime)

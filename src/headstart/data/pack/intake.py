@@ -37,6 +37,7 @@ def readable(
         except PackError as error:
             logger.warning("No pack of decoded images, so each is decoded whenever it is read: %s", error)
         else:
-            reasons = {name: pack.reasons[name] for name in images.names if name in pack.reasons}
+            failed = pack.reasons
+            reasons = {name: failed[name] for name in images.names if name in failed}
             return replace(leave_out(images, reasons, quarantine_file, strict), decoded=pack)
     return check_images(images, quarantine_file, strict, workers, patience, progress, partial(decode_as_asked, images))

@@ -4,6 +4,8 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,6 +70,7 @@ def build(
 def settings(side: int | None) -> dict[str, Any]:
     """All that decides on the pixels beside the files: a change of any of it is another pack."""
     versions = {"pillow": PIL.__version__, "jpeg": features.version("libjpeg_turbo") or features.version("jpg")}
+    versions["rasterio"] = version("rasterio") if find_spec("rasterio") else "none"  # may read what Pillow cannot
     return {"schema": SCHEMA, "side": side, "draft_factor": DRAFT_FACTOR, "resize": "bicubic", **versions}
 
 
