@@ -1,6 +1,5 @@
 """What a source holds, before anyone trains: class shares, sizes, duplicates, leaks, and what cannot be used."""
 
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -18,11 +17,11 @@ from headstart.data.pair_check import CheckedPairs, inspect_pairs, quarantine_un
 from headstart.data.pairs import PairSet, has_pairs, open_pairs, pair_split
 from headstart.data.palette_files import resolve_palette
 from headstart.data.sources import offered_images, open_source
+from headstart.data.threads import reader_threads
 from headstart.errors import DataError
 from headstart.results import DataCheckResult
 
 LISTED_SIZES = 10
-MAX_THREADS = 8
 
 Watch = Callable[[int, int], None]
 """Called with how many of how many images were looked at."""
@@ -51,7 +50,7 @@ def _check_pairs(config: DataCheckConfig, file: Path, watch: Watch) -> Checked:
     if source.val is not None or len(source.train) > 1:
         train, val, words = pair_split(source)
         sides = [train, val]
-    tick, threads = _ticks(watch, sum(map(len, sides))), _threads(config)
+    tick, threads = _ticks(watch, sum(map(len, sides))), reader_threads(config.workers)
     looked = [inspect_pairs(pairs, palette, file, threads, config.nearest_colour, progress=tick) for pairs in sides]
     if not len(looked[0][0]):
         raise DataError(f"None of the {len(sides[0])} pairs of {source.spec} can be used (first: {looked[0][1][0]}).")
@@ -87,7 +86,7 @@ def _check_images(config: DataCheckConfig, file: Path, watch: Watch) -> Checked:
     source = open_source(config.data)
     train, val, words = offered_images(source)
     tick = _ticks(watch, len(train) + (len(val) if val else 0))
-    how = (source.classes, file, _threads(config), tick)
+    how = (source.classes, file, reader_threads(config.workers), tick)
     of_train = _side_of_images(train, *how)
     if not len(of_train):
         path, reason = next(iter(read_quarantine(file)), (source.spec, "no images"))
@@ -123,10 +122,6 @@ def _ticks(watch: Watch, total: int) -> Callable[[int], None]:
     """What to call after each image, on whichever side."""
     seen = count(1)
     return lambda _: watch(next(seen), total)
-
-
-def _threads(config: DataCheckConfig) -> int:
-    return min(MAX_THREADS, os.cpu_count() or 1) if config.workers == "auto" else config.workers
 
 
 def _result(spec: str, checked: Checked, quarantined: dict[str, str]) -> DataCheckResult:

@@ -1,12 +1,13 @@
 """Files read by threads, in order, under watch: one that does not come ends in an error that names it."""
 
+import os
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from headstart.errors import MachineError
 
@@ -15,8 +16,14 @@ B = TypeVar("B")
 
 PATIENCE_SECONDS = 300.0
 """How long reading one file may take, unless told otherwise."""
+MOST_THREADS = 8
 AHEAD = 16
 """How many items beyond the number of threads are begun before the first is taken."""
+
+
+def reader_threads(workers: int | Literal["auto"]) -> int:
+    """Threads that read files before a training, while nothing else runs: as asked, or one for each core up to 8."""
+    return min(MOST_THREADS, os.cpu_count() or 1) if workers == "auto" else workers
 
 
 class _Pool(Generic[A, B]):

@@ -1,7 +1,6 @@
 """``headstart data pack``: packs of a source's images before a training asks for them."""
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,11 +9,10 @@ from headstart.configs.data import DataPackConfig
 from headstart.data.pack.make import Effort, build
 from headstart.data.reduced import side_for
 from headstart.data.sources import offered_images, open_source
+from headstart.data.threads import reader_threads
 from headstart.results import DataPackResult, PackedSide
 
 logger = logging.getLogger(__name__)
-
-MAX_THREADS = 8
 
 
 def pack_source(config: DataPackConfig, watch: Callable[[int, int], None]) -> DataPackResult:
@@ -26,7 +24,7 @@ def pack_source(config: DataPackConfig, watch: Callable[[int, int], None]) -> Da
     began = time.monotonic()
     source = open_source(config.data)
     logger.info("%s", source.description)
-    threads = min(MAX_THREADS, os.cpu_count() or 1) if config.workers == "auto" else config.workers
+    threads = reader_threads(config.workers)
     side = side_for(config.views, config.image_size)
     effort, packs = Effort(threads, config.file_seconds, watch), []
     train, val, _ = offered_images(source)

@@ -13,10 +13,10 @@ from headstart.configs.run import HELD_OUT_PARTS
 from headstart.configs.study import StudyConfig
 from headstart.configs.views import ViewsConfig
 from headstart.data.imageset import ImageSet
-from headstart.data.loaders import worker_count
 from headstart.data.reduced import side_for
 from headstart.data.sources import Source, data_facts, labelled_split
 from headstart.data.splits import Indices, hold_out_part, stratified_fraction
+from headstart.data.threads import reader_threads
 from headstart.errors import DataError
 from headstart.results import DataFacts, Symmetry, held_out_words
 from headstart.training.intake import take_in
@@ -137,7 +137,7 @@ def _take_in(
         store.decodable,
         quarantine=config.out / "quarantine.csv",
         strict=config.strict,
-        workers=worker_count(config.workers),
+        workers=reader_threads(config.workers),
         patience=config.file_seconds,
         limit=config.pack_limit,
     )

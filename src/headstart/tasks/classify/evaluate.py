@@ -17,6 +17,7 @@ from headstart.data.loaders import plain_batches, worker_count
 from headstart.data.pack import readable
 from headstart.data.reduced import side_for
 from headstart.data.sources import open_source
+from headstart.data.threads import reader_threads
 from headstart.data.views import plain_view
 from headstart.errors import DataError
 from headstart.models.classifier import read_classifier
@@ -43,7 +44,7 @@ def evaluate_classifier(config: EvaluateConfig) -> EvaluateResult:
     offered = replace(offered, side=side_for(views, size))  # the pixels that the training's looks were of
     with tempfile.TemporaryDirectory() as beside:
         quarantine = (config.out or Path(beside)) / "quarantine.csv"
-        images = readable(offered, quarantine, False, worker_count("auto"))
+        images = readable(offered, quarantine, False, reader_threads("auto"))
     view = plain_view(views, size, backbone.mean, backbone.std)
     network = nn.Sequential(backbone, head)
     device_of = head.head.weight

@@ -16,6 +16,7 @@ from headstart.data.loaders import Batching, MicroBatches, ViewsDataset, trainin
 from headstart.data.pack import readable
 from headstart.data.reduced import side_for
 from headstart.data.sources import Source, data_facts, offered_images, open_source
+from headstart.data.threads import reader_threads
 from headstart.data.views import build_views, normalisation
 from headstart.errors import DataError, WeightsError
 from headstart.models.backbones import build_backbone
@@ -122,7 +123,7 @@ def read_data(session: Session, config: PretrainConfig, source: Source) -> Data:
         readable,
         quarantine_file=session.run.quarantine,
         strict=config.strict,
-        workers=worker_count(config.workers),
+        workers=reader_threads(config.workers),
         patience=config.file_seconds,
         limit=config.pack_limit,
     )

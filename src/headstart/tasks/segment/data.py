@@ -12,12 +12,12 @@ from headstart.analysis.store import Store
 from headstart.configs.run import HELD_OUT_PARTS
 from headstart.configs.segment import SegmentConfig
 from headstart.configs.study import StudyConfig
-from headstart.data.loaders import worker_count
 from headstart.data.pair_check import CheckedPairs, far_words, pair_facts, pair_leaks, quarantine_unpaired
 from headstart.data.pairs import PairSet, PairSource, pair_split
 from headstart.data.palette_files import resolve_palette
 from headstart.data.palettes import Palette
 from headstart.data.splits import Indices, hold_out_part, nested_fraction
+from headstart.data.threads import reader_threads
 from headstart.errors import DataError
 from headstart.results import DataFacts, held_out_words
 from headstart.training.intake import take_in
@@ -115,7 +115,7 @@ def _take_in(
         palette=palette,
         quarantine=config.out / "quarantine.csv",
         strict=config.strict,
-        workers=worker_count(config.workers),
+        workers=reader_threads(config.workers),
         patience=config.file_seconds,
         nearest=config.nearest_colour,
     )

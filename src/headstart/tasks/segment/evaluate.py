@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from headstart.configs.inference import EvaluateConfig
-from headstart.data.loaders import worker_count
 from headstart.data.pair_check import check_pairs
 from headstart.data.pairs import PairSet, open_pairs
 from headstart.data.palette_files import palette_named
 from headstart.data.palettes import Palette
+from headstart.data.threads import reader_threads
 from headstart.errors import RunError
 from headstart.inference.inputs import Input
 from headstart.inference.masks import Refiner
@@ -48,7 +48,7 @@ def evaluate_segmenter(config: EvaluateConfig, refiner: Refiner | None = None) -
     with tempfile.TemporaryDirectory() as beside:
         quarantine = (config.out or Path(beside)) / "quarantine.csv"
         pairs = source.val or source.train
-        checked = check_pairs(pairs, palette, quarantine, False, worker_count("auto"), config.nearest_colour)
+        checked = check_pairs(pairs, palette, quarantine, False, reader_threads("auto"), config.nearest_colour)
     examiner = Examiner(checked.pairs, palette, int(facts["image_size"]), config.nearest_colour, config.tiles)
     tally = new_tally(palette, boundaries=True)
     writers = [MaskWriter(checked.pairs, palette, config.out / "masks").visit] if config.out else []
