@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.errors import WeightsError
-from headstart.models.weight_files import read_state
+from headstart.models.weight_files import read_state, write_state
 
 STATE = {"conv.weight": torch.arange(6.0).reshape(1, 6), "conv.bias": torch.ones(1)}
 
@@ -123,3 +125,28 @@ def test_a_missing_file_and_one_without_tensors_say_so(tmp_path: Path) -> None:
         read_state(tmp_path / "empty.pth")
     with pytest.raises(WeightsError, match="cannot read"):
         read_state(tmp_path)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    write_state(tmp_path / "weights.safetensors", STATE)
+    assert same(read_state(tmp_path / "weights.safetensors"))
+    assert same(safetensors.torch.load_file(tmp_path / "weights.safetensors"))
+
+
+KILLED_WHILE_WRITING = """
+import resource, signal, sys
+from pathlib import Path
+import torch
+from headstart.models.weight_files import write_state
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # at the limit of a file's size the process dies, as by SIGKILL
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+write_state(Path(sys.argv[1]), {"weight": torch.ones(100_000)})
+"""
+
+
+def test_a_kill_while_writing_leaves_no_file_of_another_name(tmp_path: Path) -> None:
+    """Only ``FILE.part`` is known to be half-written, and removed or written over by the next run."""
+    command = [sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path / "weights.safetensors.part")]
+    assert subprocess.run(command, check=False).returncode < 0
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors.part"]

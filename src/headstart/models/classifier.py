@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from headstart.errors import ConfigError, WeightsError
 from headstart.files import written_beside
 from headstart.models.backbones import Backbone, build_backbone, channel_statistics
 from headstart.models.exports import read_export
-from headstart.models.weight_files import read_state
+from headstart.models.weight_files import read_state, write_state
 
 HEAD_FILE = "head.safetensors"
 
@@ -71,7 +70,7 @@ def save_head(module: Classifier | FeatureClassifier, folder: Path) -> None:
     """Write what stands behind the backbone to ``head.safetensors``: weight, bias, and scaling where there is one."""
     state = {key.removeprefix("head."): value for key, value in module.state_dict().items() if "backbone." not in key}
     with written_beside(folder / HEAD_FILE) as beside:
-        save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, beside)
+        write_state(beside, state)
 
 
 def read_head(folder: Path) -> FeatureClassifier:

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-import torch
 from torch import Tensor
 
 from headstart.errors import WeightsError
 from headstart.files import written_beside
 from headstart.models.backbones import Backbone
-from headstart.models.weight_files import read_state
+from headstart.models.weight_files import read_state, write_state
 
 BACKBONE = "backbone"
 """Name of the two files of a backbone's export, without the endings."""
@@ -52,15 +50,11 @@ def write_described(folder: Path, what: str, state: Mapping[str, Tensor], facts:
     sha256 that does not fit, never half a file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        key: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-        for key, tensor in state.items()
-    }
     with (
         written_beside(folder / f"{what}.json", durable=True) as facts_part,
         written_beside(folder / f"{what}.safetensors", durable=True) as part,
     ):
-        safetensors.torch.save_file(tensors, part, metadata={"format": "pt"})
+        write_state(part, state)
         facts_part.write_text(json.dumps({**facts, "sha256": file_sha256(part)}, indent=2) + "\n", encoding="utf-8")
 
 

@@ -65,6 +65,17 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
+def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Write tensors by name to the safetensors file ``path``, and to nothing else: ``safetensors.torch.save_file``
+    writes by way of a file of its own naming beside it, which a kill leaves behind. Needs the file's size in memory.
+    """
+    tensors = {
+        key: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for key, tensor in state.items()
+    }
+    path.write_bytes(safetensors.torch.save(tensors, metadata={"format": "pt"}))
+
+
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
