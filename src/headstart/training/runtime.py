@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from headstart.configs.run import RunConfig
+from headstart.training.allocator import keep_freed_memory
 
 PACKAGES = ("headstart", "torch", "torchvision", "timm", "lightning-fabric", "numpy", "pillow")
 FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
@@ -44,6 +45,8 @@ def inference_context(network: nn.Module, asked: str) -> Iterator[None]:
     """Put ``network`` on the best device here, and compute within the context in the precision ``asked`` for."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if device.type == "cpu":
+        keep_freed_memory()
     precision = choose_precision(asked, lambda: network)
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         yield
@@ -66,6 +69,8 @@ def make_fabric(config: RunConfig, precision: str) -> Fabric:
         strategy="ddp" if local * nodes > 1 else "auto",
         precision=FABRIC_PRECISION[precision],  # type: ignore[arg-type]
     )
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     torch.backends.cudnn.deterministic = True
     fabric.launch()
     return fabric
