@@ -43,6 +43,14 @@ def test_no_query_is_its_own_neighbour(coarse):
     assert_nearest(keys, keys[100:200], index, own)
 
 
+@pytest.mark.parametrize("similarities", [1, 5000, 1 << 23])
+def test_blocks_do_not_change_the_neighbours(monkeypatch, similarities):
+    monkeypatch.setattr(neighbours, "BLOCK_SIMILARITIES", similarities)
+    keys, queries = directions(2000, 64, 10, 0.6), directions(70, 64, 11, 0.6)
+    _, index = Neighbours(keys, coarse=True).nearest(queries, 7)
+    assert_nearest(keys, queries, index)
+
+
 def test_spread_out_directions_are_decided_without_comparing_all(monkeypatch):
     keys, queries = directions(4000, 256, 3, 30.0), directions(64, 256, 4, 30.0)
     compared = []

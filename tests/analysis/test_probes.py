@@ -10,7 +10,7 @@ from scipy.stats import ttest_rel
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from headstart.analysis import probes
+from headstart.analysis import neighbours, probes
 from headstart.analysis.probes import (
     effective_rank,
     feature_std,
@@ -57,6 +57,7 @@ def test_knn_agrees_with_scikit_learn(k, temperature):
 @pytest.mark.parametrize("chunk_elements", [1, 333, 1 << 23])
 def test_chunks_do_not_change_the_answer_and_it_is_the_naive_one(monkeypatch, chunk_elements):
     monkeypatch.setattr(probes, "CHUNK_ELEMENTS", chunk_elements)
+    monkeypatch.setattr(neighbours, "BLOCK_SIMILARITIES", chunk_elements)
     features, labels = clusters(90, 8, 4, spread=1.2, seed=1)
     labels = np.array([3, 11, -5, 40])[labels]  # labels need not be 0, 1, 2, ...
     one_out = [naive_prediction(features, labels, features[i], 5, 0.07, leave_out=i) for i in range(90)]

@@ -4,24 +4,26 @@ The product of all directions is taken in bf16, whose error has a bound; every k
 within that bound is then compared in float32. Where a query has too many of these, all keys are.
 """
 
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-CANDIDATES = 4
-"""Keys compared in float32 for each neighbour wanted."""
+CANDIDATES = 8
+"""Keys nearest in bf16 that are looked at for each neighbour wanted."""
 WORTH_IT = 1 << 26
 """Numbers in the keys from which on bf16 pays: below, the float32 product is as fast as choosing from it."""
 MOST_UNDECIDED = 0.25
-"""Share of a block's queries left undecided by bf16, above which the following blocks are compared in float32."""
+"""Share of a block's queries left undecided by bf16, above which the following ones are compared in float32 at once."""
 ROUNDING = 1.01 * 2.0**-9
 """Relative error of a number written as bf16, half of the last of 8 bits, with one per cent for its own rounding."""
 BLOCK_ROWS = 256
 """Keys rounded at a time, so that they stay in the processor's cache."""
-BLOCK_NUMBERS = 1 << 22
-"""Numbers of likely keys gathered at a time: 16 MB, whose memory the next ones take over."""
+BLOCK_SIMILARITIES = 1 << 23
+"""Similarities held at a time: 32 MB of float32."""
 
 
 def native_bf16() -> bool:
@@ -53,44 +55,54 @@ class Neighbours:
         queries: float32 (m, d) of norm 1 (or 0). own: int64 (m,), the key that a query is itself, which is no neighbour
         of its own.
         """
-        chosen = CANDIDATES * k
-        if not self.coarse or chosen >= len(self.keys):
-            return self._compare_all(queries, k, own)
-        similarity, index, decided = self._compare_likely(queries, k, chosen, own)
-        undecided = (~decided).nonzero().flatten()
-        if len(undecided):
-            theirs = None if own is None else own[undecided]
-            similarity[undecided], index[undecided] = self._compare_all(queries[undecided], k, theirs)
-        self.coarse = len(undecided) <= MOST_UNDECIDED * len(queries)
+        similarity, index = queries.new_empty((len(queries), k)), torch.empty((len(queries), k), dtype=torch.int64)
+        left = []
+        for rows in self._blocks(torch.arange(len(queries))):
+            if not self.coarse or CANDIDATES * k >= len(self.keys):
+                left.append(rows)
+                continue
+            theirs = None if own is None else own[rows]
+            similarity[rows], index[rows], decided = self._compare_likely(queries[rows], k, theirs)
+            left.append(rows[~decided])
+            self.coarse = len(left[-1]) <= MOST_UNDECIDED * len(rows)
+        for rows in self._blocks(torch.cat(left)):
+            theirs = None if own is None else own[rows]
+            similarity[rows], index[rows] = self._compare_all(queries[rows], k, theirs)
         return similarity, index
 
+    def _blocks(self, rows: Tensor) -> Iterable[Tensor]:
+        """As many queries at a time as may be compared with all keys."""
+        return rows.split(max(1, BLOCK_SIMILARITIES // len(self.keys))) if len(rows) else ()
+
     def _compare_all(self, queries: Tensor, k: int, own: Tensor | None) -> tuple[Tensor, Tensor]:
-        similarity = without_own(queries @ self.keys.T, own)
-        found = similarity.topk(k, dim=1, sorted=False)
+        found = without_own(queries @ self.keys.T, own).topk(k, dim=1, sorted=False)
         return found.values, found.indices
 
-    def _compare_likely(
-        self, queries: Tensor, k: int, chosen: int, own: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """As ``nearest``, among the ``chosen`` keys that are nearest in bf16; and which queries that decides, (m,)."""
+    def _compare_likely(self, queries: Tensor, k: int, own: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """As ``nearest``, among those of the keys nearest in bf16 that the bound leaves; and which queries that
+        decides, bool (m,).
+        """
         rounded, (rounded_keys, lost) = queries.bfloat16(), self.rounded
-        rough = without_own(rounded @ rounded_keys.T, own).topk(chosen + 1, dim=1)
-        values, likely = rough.values.float(), rough.indices[:, :chosen]
+        rough = without_own(rounded @ rounded_keys.T, own).topk(CANDIDATES * k + 1, dim=1)
+        values = rough.values.float()
         # Cauchy and Schwarz: what rounding q and k changes of their product; then the sums, in float32, of d products.
-        error = (queries - rounded.float()).norm(dim=1) + lost * (1 + ROUNDING)
-        error += queries.shape[1] * 2.0**-23
-        at_least = values[:, k - 1] - values[:, k - 1].abs() * ROUNDING - error
-        at_most = values[:, chosen] + values[:, chosen].abs() * ROUNDING + error
-        products = self._compare_few(queries, likely)
+        error = (queries - rounded.float()).norm(dim=1, keepdim=True) + lost * (1 + ROUNDING)
+        error = error + queries.shape[1] * 2.0**-23 + values.abs() * ROUNDING
+        possible = values + error >= (values - error)[:, k - 1 : k]
+        decided, possible = ~possible[:, -1], possible[:, :-1]
+        products = torch.full(possible.shape, -torch.inf)
+        products[possible] = self._products(queries, possible.sum(1), rough.indices[:, :-1][possible])
         found = products.topk(k, dim=1, sorted=False)
-        return found.values, likely.gather(1, found.indices), at_most < at_least
+        return found.values, rough.indices.gather(1, found.indices), decided
 
-    def _compare_few(self, queries: Tensor, likely: Tensor) -> Tensor:
-        """The products float32 (m, c) of each query (m, d) with its own ``likely`` keys, int64 (m, c)."""
-        rows = max(1, BLOCK_NUMBERS // (likely.shape[1] * queries.shape[1]))
-        products = queries.new_empty(likely.shape)
-        for block, theirs, out in zip(queries.split(rows), likely.split(rows), products.split(rows), strict=True):
-            out.copy_(torch.bmm(self.keys[theirs], block[:, :, None]).squeeze(2))
+    def _products(self, queries: Tensor, counts: Tensor, keys: Tensor) -> Tensor:
+        """Each query (m, d) times ``counts`` of the keys that are listed query after query: float32 (len(keys),)."""
+        ends = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        shape = (len(queries), len(self.keys))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+            pairs = torch.sparse_csr_tensor(ends, keys, torch.zeros(len(keys)), size=shape, check_invariants=False)
+        products: Tensor = torch.sparse.sampled_addmm(pairs, queries, self.keys.T, beta=0.0).values()
         return products
 
 

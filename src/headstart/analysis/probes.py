@@ -18,7 +18,7 @@ Integers: TypeAlias = NDArray[np.intp]
 Hits: TypeAlias = NDArray[np.bool_]
 
 CHUNK_ELEMENTS = 1 << 23
-"""Similarities held at a time: 32 MB of float32."""
+"""Similarities or votes held at a time: 32 MB of float32."""
 BLOCK_ROWS = 256
 """Rows normalised at a time, so that they stay in the processor's cache."""
 
@@ -180,24 +180,22 @@ def normalised(features: ArrayLike) -> Floats:
 def _vote(
     train: Floats, labels: Integers, queries: Floats, k: int, temperature: float, leave_one_out: bool
 ) -> Integers | None:
-    """Predicted labels of the queries, chunk by chunk; None when a feature is not finite."""
+    """Predicted labels of the queries; None when a feature is not finite."""
     if k < 1 or temperature <= 0:
         raise ValueError(f"k must be at least 1 and the temperature above 0, not {k} and {temperature}")
     if not (np.isfinite(train).all() and np.isfinite(queries).all()):
         return None
     k = min(k, len(train) - leave_one_out)
     classes, coded = np.unique(labels, return_inverse=True)
-    keys, directions = normalised(train), normalised(queries)
-    rows = max(1, CHUNK_ELEMENTS // len(keys))
-    predicted = np.empty(len(queries), dtype=np.intp)
-    among = neighbours_among(torch.from_numpy(keys))
-    for first in range(0, len(queries), rows):
-        block = torch.from_numpy(directions[first : first + rows])
-        own = torch.arange(first, first + len(block)) if leave_one_out else None
-        similarity, nearest = among.nearest(block, k, own)
-        votes_for = coded[nearest.numpy()]
-        predicted[first : first + rows] = _weighted_majority(similarity.numpy(), votes_for, len(classes), temperature)
-    return np.asarray(classes[predicted], dtype=np.intp)
+    keys, directions = (torch.from_numpy(normalised(points)) for points in (train, queries))
+    own = torch.arange(len(queries)) if leave_one_out else None
+    similarity, nearest = neighbours_among(keys).nearest(directions, k, own)
+    rows = max(1, CHUNK_ELEMENTS // len(classes))
+    winners = [
+        _weighted_majority(near.numpy(), coded[theirs.numpy()], len(classes), temperature)
+        for near, theirs in zip(similarity.split(rows), nearest.split(rows), strict=True)
+    ]
+    return np.asarray(classes[np.concatenate(winners)], dtype=np.intp)
 
 
 def _weighted_majority(similarity: Floats, votes_for: Integers, n_classes: int, temperature: float) -> Integers:
