@@ -15,6 +15,7 @@ from headstart.data.imageset import ImageSet
 from headstart.data.loaders import plain_batches, read_chw
 from headstart.data.sources import open_source
 from headstart.data.views import plain_view
+from headstart.training.allocator import keep_freed_memory
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -29,6 +30,7 @@ def packed(data: str, packs: Path, size: int) -> ImageSet:
 
 def ours(data: str, packs: str, size: int, batch: int, floats: bool) -> Way:
     """From a pack: as uint8, the middle of what is read; as float32, the plain view that features use."""
+    keep_freed_memory()  # as a training does
     images = packed(data, Path(packs), size)
     view = plain_view(ViewsConfig(style="none"), size, MEAN, STD)
 
