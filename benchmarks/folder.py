@@ -33,6 +33,9 @@ def contestants(data: Path, out: Path, shape: dict[str, Any], epochs: int) -> li
     theirs = {**shape, "data": str(data)}
     return [
         Contestant("ours", "benchmarks.epochs:ours", training, takes_turns=True),
+        Contestant(
+            "ours, 1 worker", "benchmarks.epochs:ours", {**training, "out": f"{out}-1", "workers": 1}, takes_turns=True
+        ),
         Contestant("our step", "benchmarks.steps:ours", {**shape, **heads, "steps": 10}),
         *(
             Contestant(f"lightly, {n} workers", "benchmarks.peer_epochs:lightly", {**theirs, "workers": n}, "lightly")
@@ -66,6 +69,12 @@ def main() -> None:
     rows = [
         Row(work, f"lightly 1.6.0's BYOL example, {name.partition(', ')[2]}", found["ours"], theirs, 1.7),
         Row(work, "our step on random tensors", found["ours"], found["our step"], 0.9),
+        Row(
+            f"{work}, views in a loader process",
+            "the same, views in the training's process",
+            found["ours, 1 worker"],
+            found["ours"],
+        ),
         *(
             Row(work, f"lightly, {n} workers", found["ours"], found[f"lightly, {n} workers"])
             for n in LIGHTLY_WORKERS
