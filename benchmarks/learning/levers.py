@@ -26,6 +26,7 @@ def half_the_side(default: PretrainConfig) -> Settings:
 ADAMW = {"name": "adamw", "lr": 5e-4, "lr_base_batch": 64, "weight_decay": 0.05}
 LARS = {"name": "lars", "lr": 0.5, "weight_decay": 1e-6, "grad_clip": None}
 STRONG = {"crop_scale": (0.2, 1.0), "colour": 1.0, "grey": 0.2, "blur": (1.0, 0.1), "solarise": (0.0, 0.2)}
+NO_FLIPS = {"flip": 0.0, "vertical_flip": 0.0, "turn": 0.0}
 
 LEVERS = Series(
     "levers",
@@ -37,8 +38,8 @@ LEVERS = Series(
         "no-colour": Change("no colour jitter", fixed(views={"colour": 0.0})),
         "wide-crops": Change("crops of half the area or more", fixed(views={"crop_scale": (0.5, 1.0)})),
         "tight-crops": Change("crops of a tenth of the area or more", fixed(views={"crop_scale": (0.1, 1.0)})),
-        "no-flips": Change("no flips", fixed(views={"flip": 0.0})),
-        "vertical-flips": Change("vertical flips, too", fixed(views={"vertical_flip": 0.5})),
+        "no-flips": Change("neither flips nor turns, whatever the images", fixed(views=NO_FLIPS)),
+        "mirrored": Change("horizontal flips alone, whatever the images", fixed(views={**NO_FLIPS, "flip": 0.5})),
         "tau-0.97": Change("a faster target", fixed(byol={"tau_base": 0.97})),
         "tau-0.996": Change("a slower target", fixed(byol={"tau_base": 0.996})),
         "batch-32": Change("half the batch, and the learning rate with it", fixed(batch_size=32)),

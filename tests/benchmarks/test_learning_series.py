@@ -57,10 +57,10 @@ def test_levers_change_one_thing_at_a_time(tmp_path: Path) -> None:
     assert changed.pop("strong-views") == strong
     assert changed == {
         "no-colour": {"views.colour"},
-        "no-flips": {"views.flip"},
+        "no-flips": {"views.flip", "views.vertical_flip", "views.turn"},
         "wide-crops": {"views.crop_scale"},
         "tight-crops": {"views.crop_scale"},
-        "vertical-flips": {"views.vertical_flip"},
+        "mirrored": {"views.flip", "views.vertical_flip", "views.turn"},
         "tau-0.97": {"byol.tau_base"},
         "tau-0.996": {"byol.tau_base"},
         "batch-32": {"batch_size"},

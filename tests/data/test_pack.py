@@ -113,6 +113,16 @@ def test_names_of_any_bytes_and_twice(tmp_path: Path, folder: Path) -> None:
     assert len(pack) == len(set(images.names))
 
 
+def test_a_guess_changes_what_is_looked_at_not_what_is_found(photos: ImageSet, folder: Path) -> None:
+    pack = build(photos, folder)
+    for name in sound(photos):
+        position = pack.find(name)
+        assert position is not None
+        assert all(pack.find(name, guess) == position for guess in range(-2, len(pack) + 2))
+        assert np.array_equal(pack.read(name, position), pack.read(name))
+    assert pack.find("zzz", 0) is None
+
+
 def test_found_again_by_content(photos: ImageSet, folder: Path) -> None:
     pack = build(photos, folder)
     stamp = (pack.folder / INDEX_FILE).stat().st_mtime_ns

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 class Decoded(Protocol):
     """Images that were decoded before."""
 
-    def read(self, name: str) -> NDArray[np.uint8]:
-        """The image called ``name``: uint8 (H, W, 3), writable."""
+    def read(self, name: str, guess: int = -1) -> NDArray[np.uint8]:
+        """The image called ``name``: uint8 (H, W, 3), writable; ``guess`` is where it may be found at once."""
 
 
 @dataclass(frozen=True)

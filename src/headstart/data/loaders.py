@@ -115,7 +115,7 @@ class ViewsDataset(Dataset[tuple[Tensor, int, int]]):
 def read_chw(images: ImageSet, index: int) -> Tensor:
     """One image as uint8 (3, H, W) in [0, 255], reduced as the set is to be read; from its pack where it has one."""
     if images.decoded is not None:
-        pixels = images.decoded.read(images.names[index])
+        pixels = images.decoded.read(images.names[index], index)
     else:
         pixels = decode_as_asked(images, images.path(index))
     return torch.from_numpy(pixels).permute(2, 0, 1)

@@ -23,6 +23,13 @@ def byol_loss(predictions: Tensor, projections: Tensor) -> Tensor:
     return 2 - 2 * functional.cosine_similarity(predictions.float(), projections.float(), dim=-1)
 
 
+def without_gradient(network: nn.Module, images: Tensor) -> Tensor:
+    """What ``network`` says of images, computed in inference mode; a tensor that a loss can be computed from."""
+    with torch.inference_mode():
+        said: Tensor = network(images)
+    return said.clone()
+
+
 class Byol(nn.Module):
     """An online network (backbone, projector, predictor) that learns to predict its own moving average.
 
@@ -69,13 +76,10 @@ class Byol(nn.Module):
         images = views_bvchw.transpose(0, 1).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         features = self.backbone(images)
         first, second = self.predictor(self.online[1](features)).chunk(2)
-        with torch.no_grad():
-            target_first, target_second = self.target(images).chunk(2)
+        target_first, target_second = without_gradient(self.target, images).chunk(2)
         loss = (byol_loss(first, target_second) + byol_loss(second, target_first)).mean()
         if self.anchor is not None:
-            with torch.no_grad():
-                known = self.anchor(images)
-            loss = loss + 2 * self.keep * byol_loss(features, known).mean()
+            loss = loss + 2 * self.keep * byol_loss(features, without_gradient(self.anchor, images)).mean()
         return loss
 
     @torch.no_grad()
