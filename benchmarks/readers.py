@@ -10,12 +10,12 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
+from headstart.allocator import keep_freed_memory
 from headstart.configs.views import ViewsConfig
 from headstart.data.imageset import ImageSet
 from headstart.data.loaders import plain_batches, read_chw
 from headstart.data.sources import open_source
 from headstart.data.views import plain_view
-from headstart.training.allocator import keep_freed_memory
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -83,6 +83,27 @@ def test_the_error_of_bf16_stays_within_its_bound():
     assert gap.max() > 1e-5  # there is an error to be bounded
 
 
+def test_numbers_that_bf16_rounds_as_far_as_it_can_are_within_the_bound():
+    """Two keys whose products bf16 puts in the wrong order: one rounds down by all but a half of the last bit."""
+    query = torch.zeros(40)
+    query[:4] = 0.5
+    nearer = torch.tensor([0.5, 0.25, 0.125, 0.12890625 + 0.49 * 2.0**-10])
+    farther = torch.tensor([0.5, 0.25, 0.125 - 2.0**-11, 0.12890625 + 0.51 * 2.0**-10])
+    keys = torch.zeros(202, 40)
+    keys[0, :4], keys[1, :4] = nearer, farther
+    for row, first in ((0, 4), (1, 20)):  # filled up to norm 1, where the query has nothing
+        left = 1 - keys[row].square().sum()
+        keys[row, first : first + 8] = (left / 8).sqrt().bfloat16().float()  # which bf16 holds exactly
+    keys[2:, 36] = 1.0
+    _, index = Neighbours(keys, coarse=True).nearest(query[None], 1)
+    assert index.item() == int((keys.double() @ query.double()).argmax()) == 0
+
+
+def test_no_queries_have_no_neighbours():
+    similarity, index = Neighbours(directions(100, 8, 12), coarse=True).nearest(torch.empty(0, 8), 5)
+    assert similarity.shape == index.shape == (0, 5)
+
+
 def test_the_probe_is_the_same_begun_in_bf16(monkeypatch):
     rng = np.random.default_rng(9)
     labels = rng.integers(5, size=1500)

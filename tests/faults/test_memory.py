@@ -1,6 +1,8 @@
 """Memory that runs out: the error says what to lower, and ``--batch-size auto`` finds what fits."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,3 +174,30 @@ def test_auto_beside_parts_is_refused(tmp_path: Path) -> None:
     words = ["--data", "x", "--out", str(tmp_path), "--batch-size", "auto", "--accumulate", "4"]
     with pytest.raises(ConfigError, match="leave --accumulate 4 out"):
         parse(ClassifyConfig, words, ())
+
+
+KEEPING = """
+import torch
+from headstart.allocator import keep_freed_memory
+from headstart.training.memory import ProcessorMemory, images_that_fit
+
+class Short(ProcessorMemory):
+    def free(self):
+        return 100e6
+
+def step(images):
+    print(images)
+    torch.ones(images, 1_000_000)
+
+assert keep_freed_memory()
+for _ in range(10):
+    torch.ones(2, 1_000_000)
+assert images_that_fit(122, step, Short()) == 2
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
+def test_memory_that_the_process_keeps_is_not_taken_for_what_it_has_anyway() -> None:
+    """2, 61 and 122 images of 4 MB each: 61 would not fit into 100 MB, and must not be tried."""
+    done = subprocess.run([sys.executable, "-c", KEEPING], check=True, capture_output=True, text=True)
+    assert set(done.stdout.split()) == {"2"}

@@ -17,9 +17,11 @@ CANDIDATES = 8
 WORTH_IT = 1 << 26
 """Numbers in the keys from which on bf16 pays: below, the float32 product is as fast as choosing from it."""
 MOST_UNDECIDED = 0.25
-"""Share of a block's queries left undecided by bf16, above which the following ones are compared in float32 at once."""
-ROUNDING = 1.01 * 2.0**-9
-"""Relative error of a number written as bf16, half of the last of 8 bits, with one per cent for its own rounding."""
+"""Share of the queries left undecided by bf16, above which the following ones are compared in float32 at once."""
+FIRST_QUERIES = 32
+"""The share is taken of no fewer than so many, so that a single query does not settle it."""
+ROUNDING = 1.01 * 2.0**-8
+"""Relative error of a number in bf16, half of the last of its 8 bits, with one per cent for its own rounding."""
 BLOCK_ROWS = 256
 """Keys rounded at a time, so that they stay in the processor's cache."""
 BLOCK_SIMILARITIES = 1 << 23
@@ -56,7 +58,7 @@ class Neighbours:
         of its own.
         """
         similarity, index = queries.new_empty((len(queries), k)), torch.empty((len(queries), k), dtype=torch.int64)
-        left = []
+        left, seen, undecided = [torch.arange(0)], 0, 0
         for rows in self._blocks(torch.arange(len(queries))):
             if not self.coarse or CANDIDATES * k >= len(self.keys):
                 left.append(rows)
@@ -64,7 +66,8 @@ class Neighbours:
             theirs = None if own is None else own[rows]
             similarity[rows], index[rows], decided = self._compare_likely(queries[rows], k, theirs)
             left.append(rows[~decided])
-            self.coarse = len(left[-1]) <= MOST_UNDECIDED * len(rows)
+            seen, undecided = seen + len(rows), undecided + len(left[-1])
+            self.coarse = undecided <= MOST_UNDECIDED * max(seen, FIRST_QUERIES)
         for rows in self._blocks(torch.cat(left)):
             theirs = None if own is None else own[rows]
             similarity[rows], index[rows] = self._compare_all(queries[rows], k, theirs)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from headstart.allocator import give_back_freed_memory
 from headstart.data.decode import DecodeError
 from headstart.data.threads import PATIENCE_SECONDS, does_not_come
 from headstart.data.worker_signals import outlive_signals
@@ -127,6 +128,8 @@ class WatchedBatches:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:
+        if self.loader.num_workers:
+            give_back_freed_memory()
         with _deaths_told_by_looking():
             batches = iter(self.loader)
         while (batch := self._next(batches)) is not None:

@@ -67,7 +67,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write tensors by name to the safetensors file ``path``, and to nothing else: ``safetensors.torch.save_file``
-    writes by way of a file of its own naming beside it, which a kill leaves behind. Needs the file's size in memory.
+    writes by way of a file of its own naming beside it, which a kill leaves behind. Needs three times the file's size
+    in memory: a copy of each tensor, without which tensors that share memory are refused, and two of the whole.
     """
     tensors = {
         key: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)

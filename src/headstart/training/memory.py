@@ -11,6 +11,7 @@ from typing import Protocol
 
 import torch
 
+from headstart.allocator import give_back_freed_memory
 from headstart.configs.run import RunConfig
 from headstart.data.loaders import Batching
 from headstart.errors import MachineError
@@ -47,6 +48,7 @@ class ProcessorMemory:
     """The machine's memory (Linux: proc(5); elsewhere only the peak since the process began is known)."""
 
     def reset(self) -> None:
+        give_back_freed_memory()
         try:
             CLEAR_REFS.write_text("5")
         except OSError:
@@ -56,6 +58,7 @@ class ProcessorMemory:
         return _proc(STATUS, "VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def used(self) -> float:
+        give_back_freed_memory()
         return _proc(STATUS, "VmRSS") or self.peak()
 
     def free(self) -> float:

@@ -14,8 +14,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from headstart.allocator import keep_freed_memory
 from headstart.configs.run import RunConfig
-from headstart.training.allocator import keep_freed_memory
 
 PACKAGES = ("headstart", "torch", "torchvision", "timm", "lightning-fabric", "numpy", "pillow")
 FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
