@@ -18,6 +18,7 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 from torch import Tensor, nn
 
+from headstart.allocator import keep_freed_memory
 from headstart.configs.inference import TilingConfig
 from headstart.data.palettes import DEEPGLOBE
 from headstart.inference.raster import RasterJob, predict_raster
@@ -71,6 +72,7 @@ def build(args: argparse.Namespace) -> nn.Module:
 
 def predict(args: argparse.Namespace, source: Path) -> None:
     """Predict, and print time and memory."""
+    keep_freed_memory()  # as prediction does
     torch.manual_seed(0)
     network = Timed(build(args).eval().to(memory_format=torch.channels_last))
     predictor = Predictor(network, MEAN, STD, TilingConfig(batch=args.batch), args.tile)
