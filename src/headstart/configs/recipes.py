@@ -23,7 +23,8 @@ def default_pretrain() -> Settings:
     """BYOL as lightly trains it on CIFAR-10 (SGD, momentum 0.9, a fast target), with gentler views.
 
     The paper's LARS at 4096 images a step does not fit a small machine, and its grey views, blur and solarising take
-    from small images what tells them apart. What was tried, and what is not settled: docs/learning.md.
+    from small images what tells them apart; so do small crops in a few thousand steps. What was tried, and what is not
+    settled: docs/learning.md.
     """
     return {
         "image_size": 64,
@@ -33,7 +34,7 @@ def default_pretrain() -> Settings:
         "schedule": ScheduleConfig(name="cosine", warmup_fraction=0.1),
         "views": ViewsConfig(
             style="byol",
-            crop_scale=(0.3, 1.0),
+            crop_scale=(0.5, 1.0),
             flip="auto",
             vertical_flip="auto",
             turn="auto",
