@@ -3,8 +3,8 @@
 It compares a look with the one before the first step, over the same images (docs/reference/pretraining-watch.md gives
 the reasons):
 
-- stop: the features have collapsed or are no numbers, or the measure fell by more than NOISE standard errors (and,
-  without labels, the features use no more dimensions than they did);
+- stop: the features have collapsed or are no numbers, or the measure fell by more than NOISE standard errors and the
+  features use no more dimensions than they did;
 - go on: the measure rose by more than NOISE standard errors (and, without labels, the features still use RANK_SHARE of
   the dimensions they used);
 - no gain so far: anything else.
@@ -57,10 +57,10 @@ def verdict_of(before: LookFigures, now: LookFigures, measure: Measure) -> Early
     if not healthy(now):
         return "stop"
     gain, error = gain_of(before, now, measure)
-    blind, share = measure == "retrieval", rank_share(before, now)
-    if gain < -NOISE * error and not (blind and share > 1):
+    share = rank_share(before, now)
+    if gain < -NOISE * error and share <= 1:
         return "stop"
-    if gain > NOISE * error and not (blind and share < RANK_SHARE):
+    if gain > NOISE * error and not (measure == "retrieval" and share < RANK_SHARE):
         return "go on"
     return "no gain so far"
 

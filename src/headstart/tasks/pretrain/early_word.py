@@ -33,8 +33,13 @@ def early_word(ground: Ground, now: LookFigures, step: int, steps: int) -> Early
 
 
 def compared_with_end(word: EarlyWord, end: LookFigures, step: int) -> EarlyWord:
-    """The word with the last look beside it: it was right if the rule says "go on" of both looks, or of neither."""
+    """The word with the last look beside it: it was right if the rule says "go on" of both looks, or of neither; and a
+    "stop" only if the measure did not clearly rise after it.
+    """
     held = (word.verdict == "go on") == (verdict_of(word.before, end, word.measure) == "go on")
+    if word.verdict == "stop" and healthy(end):
+        since_then, error = gain_of(word.now, end, word.measure)
+        held = held and since_then <= NOISE * error
     then, last = getattr(word.now, word.measure), getattr(end, word.measure)
     if not healthy(end):
         found = "the features have collapsed, or are no numbers"
@@ -87,7 +92,8 @@ def meaning(ground: Ground, now: LookFigures, verdict: EarlyVerdict) -> str:
         return f"but {narrow}, so nothing is gained so far; try {STEADIER}"
     why = f"that is within the noise (at most {NOISE:g} standard errors)"
     if gain < -NOISE * error:
-        why = "the features use more dimensions than before, but do not tell these images apart better yet"
+        worse = "are worse for these classes so far" if labelled else "do not tell these images apart better yet"
+        why = f"the features use more dimensions than before, but {worse}"
     return f"{why}, so nothing is gained so far; try more minutes, {MILDER} or {other_start}"
 
 
