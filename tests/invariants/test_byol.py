@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from headstart.configs.byol import ByolConfig
 from headstart.models.backbones import build_backbone
-from headstart.models.byol import Byol, byol_loss
+from headstart.models.byol import Byol, byol_loss, without_gradient
 
 SMALL = ByolConfig(projection_size=8, hidden_size=16)
 
@@ -41,6 +41,21 @@ def test_target_gets_no_gradient_and_only_the_online_side_wants_one(byol: Byol, 
     byol(views).backward()
     assert all(p.grad is None and not p.requires_grad for p in byol.target.parameters())
     assert all(p.grad is not None for p in [*byol.online.parameters(), *byol.predictor.parameters()])
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_the_target_says_in_inference_mode_what_it_says_without_gradients(
+    byol: Byol, views: Tensor, precision: torch.dtype
+) -> None:
+    plain = copy.deepcopy(byol.target)
+    with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        said = without_gradient(byol.target, views[:, 0])
+        with torch.no_grad():
+            expected = plain(views[:, 0])
+    assert torch.equal(said, expected)
+    assert not said.is_inference()  # else no loss could be computed from it
+    for ours, theirs in zip(byol.target.buffers(), plain.buffers(), strict=True):
+        assert torch.equal(ours, theirs)  # running statistics of the batch norms
 
 
 def test_ema_matches_the_closed_form_over_many_steps(byol: Byol, views: Tensor) -> None:
