@@ -8,6 +8,7 @@ import ctypes
 import os
 import sys
 from functools import cache
+from threading import Event
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Parameters of mallopt(3), from glibc's malloc.h."""
@@ -15,6 +16,8 @@ OWN_CHOICES = ("MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESH
 """Environment variables by which whoever starts the process sets what becomes of freed memory: theirs stays. So does
 what GLIBC_TUNABLES says of malloc.
 """
+
+_keeping = Event()
 
 
 @cache
@@ -25,7 +28,10 @@ def keep_freed_memory() -> bool:
         return False
     if "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return False
-    return bool(library.mallopt(M_MMAP_MAX, 0)) and bool(library.mallopt(M_TRIM_THRESHOLD, -1))
+    kept = bool(library.mallopt(M_MMAP_MAX, 0)) and bool(library.mallopt(M_TRIM_THRESHOLD, -1))
+    if kept:
+        _keeping.set()
+    return kept
 
 
 def give_back_freed_memory() -> None:
@@ -33,7 +39,7 @@ def give_back_freed_memory() -> None:
     pages would be copied as soon as this one writes to them. Nothing happens where none is kept.
     """
     library = _glibc()
-    if library is not None and keep_freed_memory():
+    if library is not None and _keeping.is_set():
         library.malloc_trim(0)
 
 

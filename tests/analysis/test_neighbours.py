@@ -91,7 +91,7 @@ def test_numbers_that_bf16_rounds_as_far_as_it_can_are_within_the_bound():
     farther = torch.tensor([0.5, 0.25, 0.125 - 2.0**-11, 0.12890625 + 0.51 * 2.0**-10])
     keys = torch.zeros(202, 40)
     keys[0, :4], keys[1, :4] = nearer, farther
-    for row, first in ((0, 4), (1, 20)):  # filled up to norm 1, where the query has nothing
+    for row, first in ((0, 4), (1, 20)):  # filled up to norm 1 (and 0.002), where the query has nothing
         left = 1 - keys[row].square().sum()
         keys[row, first : first + 8] = (left / 8).sqrt().bfloat16().float()  # which bf16 holds exactly
     keys[2:, 36] = 1.0

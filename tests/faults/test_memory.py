@@ -189,14 +189,13 @@ def step(images):
     print(images)
     torch.ones(images, 1_000_000)
 
-assert keep_freed_memory()
+keep_freed_memory()  # True, unless the allocator was set from outside
 for _ in range(10):
     torch.ones(2, 1_000_000)
 assert images_that_fit(122, step, Short()) == 2
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
 def test_memory_that_the_process_keeps_is_not_taken_for_what_it_has_anyway() -> None:
     """2, 61 and 122 images of 4 MB each: 61 would not fit into 100 MB, and must not be tried."""
     done = subprocess.run([sys.executable, "-c", KEEPING], check=True, capture_output=True, text=True)

@@ -141,6 +141,7 @@ def test_what_to_try_fits_what_was_found() -> None:
         (0.42, 0.3, True),
         (0.42, 0.5, False),
         (0.3, 0.33, True),
+        (0.3, 0.35, True),
         (0.3, 0.41, False),
         (0.3, 0.5, False),
     ],
@@ -152,6 +153,20 @@ def test_the_end_says_whether_the_word_was_right(early: float, end: float, held:
     assert word.end_sentence.endswith("right." if held else "wrong.")
     assert f"{100 * end:.1f} %" in word.end_sentence
     assert f"{100 * (end - early):+.1f} points since the early word" in word.end_sentence
+
+
+def test_a_stop_stays_right_where_the_rise_after_it_is_noise_or_the_end_is_a_stop_too() -> None:
+    word = early_word(LABELLED, look(knn=0.33, knn_gain_se=0.03), 20, 200)
+    assert compared_with_end(word, look(knn=0.40, knn_gain_se=0.02), 200).held  # +7 points, 2 x 3.6
+    assert not compared_with_end(word, look(knn=0.41, knn_gain_se=0.02), 200).held
+    assert compared_with_end(word, look(knn=0.42, knn_gain_se=0.04), 200).held
+    deep = early_word(LABELLED, look(knn=0.1), 20, 200)
+    assert compared_with_end(deep, look(knn=0.3), 200).held
+
+
+@pytest.mark.parametrize(("rank", "verdict"), [(12.0, "stop"), (24.0, "stop"), (24.1, "no gain so far")])
+def test_a_little_more_rank_does_not_excuse_a_fall(rank: float, verdict: str) -> None:
+    assert early_word(LABELLED, look(knn=0.2, effective_rank=rank), 20, 200).verdict == verdict
 
 
 def test_a_collapse_at_the_end_proves_going_on_wrong() -> None:

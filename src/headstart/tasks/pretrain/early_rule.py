@@ -4,7 +4,7 @@ It compares a look with the one before the first step, over the same images (doc
 the reasons):
 
 - stop: the features have collapsed or are no numbers, or the measure fell by more than NOISE standard errors and the
-  features use no more dimensions than they did;
+  features use no more than SPREADING times the dimensions that they used;
 - go on: the measure rose by more than NOISE standard errors (and, without labels, the features still use RANK_SHARE of
   the dimensions they used);
 - no gain so far: anything else.
@@ -21,6 +21,8 @@ from headstart.training.health import collapsed
 
 NOISE = 2.0
 """Standard errors that a difference must exceed to count."""
+SPREADING = 2.0
+"""Effective rank, as a multiple of that before training, above which a fall is not yet a reason to stop."""
 RANK_SHARE = 0.5
 """Share of the effective rank before training below which a rise in retrieval is no gain."""
 
@@ -58,7 +60,7 @@ def verdict_of(before: LookFigures, now: LookFigures, measure: Measure) -> Early
         return "stop"
     gain, error = gain_of(before, now, measure)
     share = rank_share(before, now)
-    if gain < -NOISE * error and share <= 1:
+    if gain < -NOISE * error and share <= SPREADING:
         return "stop"
     if gain > NOISE * error and not (measure == "retrieval" and share < RANK_SHARE):
         return "go on"

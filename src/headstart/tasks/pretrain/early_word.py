@@ -1,7 +1,9 @@
 """The early word itself: what was measured, what it means and what to try, in one sentence."""
 
+import math
+
 from headstart.results import EarlyVerdict, EarlyWord, LookFigures
-from headstart.tasks.pretrain.early_rule import NOISE, RANK_SHARE, Ground, gain_of, healthy, verdict_of
+from headstart.tasks.pretrain.early_rule import NOISE, RANK_SHARE, Ground, Measure, gain_of, healthy, verdict_of
 from headstart.training.health import COLLAPSED_STD
 
 EASY_RETRIEVAL = 0.99
@@ -34,12 +36,12 @@ def early_word(ground: Ground, now: LookFigures, step: int, steps: int) -> Early
 
 def compared_with_end(word: EarlyWord, end: LookFigures, step: int) -> EarlyWord:
     """The word with the last look beside it: it was right if the rule says "go on" of both looks, or of neither; and a
-    "stop" only if the measure did not clearly rise after it.
+    "stop" only if it says so at the end, too, or the measure did not clearly rise after it.
     """
-    held = (word.verdict == "go on") == (verdict_of(word.before, end, word.measure) == "go on")
-    if word.verdict == "stop" and healthy(end):
-        since_then, error = gain_of(word.now, end, word.measure)
-        held = held and since_then <= NOISE * error
+    at_the_end = verdict_of(word.before, end, word.measure)
+    held = (word.verdict == "go on") == (at_the_end == "go on")
+    if word.verdict == "stop" and at_the_end != "stop":
+        held = held and not rose(word.now, end, word.measure)
     then, last = getattr(word.now, word.measure), getattr(end, word.measure)
     if not healthy(end):
         found = "the features have collapsed, or are no numbers"
@@ -52,6 +54,15 @@ def compared_with_end(word: EarlyWord, end: LookFigures, step: int) -> EarlyWord
         )
     sentence = f"At the last look, after step {step}, {found}. The early word was {'right' if held else 'wrong'}."
     return word.model_copy(update={"end_step": step, "end": end, "held": held, "end_sentence": sentence})
+
+
+def rose(then: LookFigures, end: LookFigures, measure: Measure) -> bool:
+    """Whether the measure rose between two looks by more than the noise of both gains over the start, taken for
+    independent, which is more than that of their difference.
+    """
+    since, error = gain_of(then, end, measure)
+    _, earlier = gain_of(end, then, measure)
+    return since > NOISE * math.hypot(error, earlier)
 
 
 def healthy_words(ground: Ground, now: LookFigures, verdict: EarlyVerdict) -> str:
