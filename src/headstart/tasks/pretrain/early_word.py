@@ -58,7 +58,7 @@ def compared_with_end(word: EarlyWord, end: LookFigures, step: int) -> EarlyWord
 
 def rose(then: LookFigures, end: LookFigures, measure: Measure) -> bool:
     """Whether the measure rose between two looks by more than the noise of both gains over the start, taken for
-    independent, which is more than that of their difference.
+    independent. They share the start, so that this is usually more than the noise of their difference.
     """
     since, error = gain_of(then, end, measure)
     _, earlier = gain_of(end, then, measure)
