@@ -98,8 +98,8 @@ class Pack:
     def read(self, name: str, guess: int = -1) -> NDArray[np.uint8]:
         """The image called ``name``: uint8 (H, W, 3) RGB in [0, 255], C-contiguous, writable, a copy of the caller's.
 
-        ``guess`` is the position that is looked at first: in a set of all images of the pack, sorted by name, an image has
-        the same as in the pack.
+        ``guess`` is the position that is looked at first: an image has the same in a set of all images of the pack that
+        is sorted by name.
 
         KeyError where the pack has no such image, or none that could be decoded.
         """
