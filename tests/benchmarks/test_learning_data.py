@@ -94,8 +94,8 @@ def test_clothes_keep_their_pixels_and_repeated_ones_are_left_out(tmp_path: Path
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     data = DATASETS["fashion"](tmp_path)
-    assert data.facts["train"] == {name: 8 for name in sorted(fashion.CLASSES)}
-    assert data.facts["val"] == {name: 2 for name in sorted(fashion.CLASSES)}
+    assert data.facts["train"] == dict.fromkeys(sorted(fashion.CLASSES), 8)
+    assert data.facts["val"] == dict.fromkeys(sorted(fashion.CLASSES), 2)
     assert data.facts["left_out"] == {"the same picture as another": len(fashion.CLASSES)}
     (file,) = tmp_path.rglob("9-0004.png")
     assert file.parent.name == "ankle-boot"
