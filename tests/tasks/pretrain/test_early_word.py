@@ -46,17 +46,6 @@ def test_a_fall_of_knn_is_no_stop_while_the_features_spread_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("earlier", "verdict"), [(None, "stop"), (0.21, "stop"), (0.2, "stop"), (0.19, "no gain so far")]
-)
-def test_a_fall_that_is_being_made_good_is_no_stop(earlier: float | None, verdict: str) -> None:
-    """Blue Marble from ImageNet weights: kNN 69.5 % before, 59.9 and 61.7 % in the first tenth, 70.9 % later on."""
-    before = None if earlier is None else look(knn=earlier, retrieval=0.9)
-    word = early_word(LABELLED, look(knn=0.2, retrieval=0.3), 20, 200, before)
-    assert (word.verdict, word.verdict_without_labels) == (verdict, "stop")
-    assert ("better than at the look before" in word.sentence) == (verdict != "stop")
-
-
-@pytest.mark.parametrize(
     ("retrieval", "rank", "verdict"),
     [
         (0.5, 12.0, "go on"),

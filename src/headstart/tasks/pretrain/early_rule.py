@@ -3,8 +3,8 @@
 It compares a look with the one before the first step, over the same images (docs/reference/pretraining-watch.md gives
 the reasons):
 
-- stop: the features have collapsed or are no numbers, or the measure fell by more than NOISE standard errors, has not
-  risen since the look before, and the features use no more than SPREADING times the dimensions that they used;
+- stop: the features have collapsed or are no numbers, or the measure fell by more than NOISE standard errors and the
+  features use no more than SPREADING times the dimensions that they used;
 - go on: the measure rose by more than NOISE standard errors (and, without labels, the features still use RANK_SHARE of
   the dimensions they used);
 - no gain so far: anything else.
@@ -54,25 +54,17 @@ class Ground:
         return self.n_knn or self.n_pairs
 
 
-def verdict_of(
-    before: LookFigures, now: LookFigures, measure: Measure, earlier: LookFigures | None = None
-) -> EarlyVerdict:
-    """The rule. ``earlier`` is the look before ``now``, where there was one after the first step."""
+def verdict_of(before: LookFigures, now: LookFigures, measure: Measure) -> EarlyVerdict:
+    """The rule."""
     if not healthy(now):
         return "stop"
     gain, error = gain_of(before, now, measure)
     share = rank_share(before, now)
-    if gain < -NOISE * error and share <= SPREADING and not recovering(earlier, now, measure):
+    if gain < -NOISE * error and share <= SPREADING:
         return "stop"
     if gain > NOISE * error and not (measure == "retrieval" and share < RANK_SHARE):
         return "go on"
     return "no gain so far"
-
-
-def recovering(earlier: LookFigures | None, now: LookFigures, measure: Measure) -> bool:
-    """Whether the measure is higher than at the look before; False where there was none."""
-    then, value = getattr(earlier, measure, None), getattr(now, measure)
-    return then is not None and value is not None and value > then
 
 
 def gain_of(before: LookFigures, now: LookFigures, measure: Measure) -> tuple[float, float]:

@@ -3,17 +3,7 @@
 import math
 
 from headstart.results import EarlyVerdict, EarlyWord, LookFigures
-from headstart.tasks.pretrain.early_rule import (
-    NOISE,
-    RANK_SHARE,
-    SPREADING,
-    Ground,
-    Measure,
-    gain_of,
-    healthy,
-    rank_share,
-    verdict_of,
-)
+from headstart.tasks.pretrain.early_rule import NOISE, RANK_SHARE, Ground, Measure, gain_of, healthy, verdict_of
 from headstart.training.health import COLLAPSED_STD
 
 EASY_RETRIEVAL = 0.99
@@ -26,11 +16,9 @@ MEASURES = {"knn": "kNN accuracy", "retrieval": "retrieval of images by their vi
 FLOORS = {"pixels": "raw pixels", "untrained": "an untrained network"}
 
 
-def early_word(
-    ground: Ground, now: LookFigures, step: int, steps: int, earlier: LookFigures | None = None
-) -> EarlyWord:
-    """The word on a look after ``step`` of ``steps`` steps; ``earlier`` is the look before it, where there was one."""
-    verdict = verdict_of(ground.before, now, ground.measure, earlier)
+def early_word(ground: Ground, now: LookFigures, step: int, steps: int) -> EarlyWord:
+    """The word on a look after ``step`` of ``steps`` steps."""
+    verdict = verdict_of(ground.before, now, ground.measure)
     said = healthy_words(ground, now, verdict) if healthy(now) else unhealthy_words(now)
     return EarlyWord(
         verdict=verdict,
@@ -42,7 +30,7 @@ def early_word(
         before=ground.before,
         now=now,
         floors=dict(ground.floors),
-        verdict_without_labels=verdict_of(ground.before, now, "retrieval", earlier),
+        verdict_without_labels=verdict_of(ground.before, now, "retrieval"),
     )
 
 
@@ -116,9 +104,7 @@ def meaning(ground: Ground, now: LookFigures, verdict: EarlyVerdict) -> str:
     why = f"that is within the noise (at most {NOISE:g} standard errors)"
     if gain < -NOISE * error:
         worse = "are worse for these classes so far" if labelled else "do not tell these images apart better yet"
-        spreading = rank_share(ground.before, now) > SPREADING
-        hope = "use more dimensions than before" if spreading else "are better than at the look before this one"
-        why = f"the features {hope}, but {worse}"
+        why = f"the features use more dimensions than before, but {worse}"
     return f"{why}, so nothing is gained so far; try more minutes, {MILDER} or {other_start}"
 
 

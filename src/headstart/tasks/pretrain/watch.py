@@ -63,8 +63,7 @@ class Watch:
         assert isinstance(state.module, Byol)
         measured = self.figures(state.module)
         logger.info("step %d: %s", state.step, ", ".join(f"{name} {value:.3f}" for name, value in measured.items()))
-        word = None if of_steps is None else self.say(measured, state, of_steps)
-        state.memory["last_look"] = measured
+        word = None if of_steps is None else self.say(measured, state.step, of_steps)
         if not all(math.isfinite(value) for value in measured.values()):
             return Look({"watch": measured}, stop=diverged())
         spread = measured["feature_std"], measured["projection_std"]
@@ -84,12 +83,9 @@ class Watch:
             errors["knn_gain_se"] = gain_error(before.hits, now.hits)
         return now.figures | errors
 
-    def say(self, measured: Figures, state: TrainState, steps: int) -> EarlyWord:
+    def say(self, measured: Figures, step: int, steps: int) -> EarlyWord:
         """The early word, into the log."""
-        earlier = state.memory.get("last_look")
-        word = early_word(
-            self.ground, as_record(measured), state.step, steps, None if earlier is None else as_record(earlier)
-        )
+        word = early_word(self.ground, as_record(measured), step, steps)
         level = logging.INFO if word.verdict == "go on" else logging.WARNING
         logger.log(level, "Early word: %s. %s", word.verdict, word.sentence)
         return word
@@ -102,11 +98,7 @@ class Watch:
         """
         if step not in looks or step >= steps:
             return None
-        earlier = max((each for each in looks if each < step), default=None)
-        word = early_word(
-            self.ground, as_record(looks[step]), step, steps, None if earlier is None else as_record(looks[earlier])
-        )
-        last = max(looks)
+        word, last = early_word(self.ground, as_record(looks[step]), step, steps), max(looks)
         return compared_with_end(word, as_record(looks[last]), last) if last > step else word
 
 
