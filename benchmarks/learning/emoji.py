@@ -4,16 +4,14 @@ Base emoji only: the skin variations differ from them in one colour, and would p
 split. So would emoji with the very same picture (the flags of France and Clipperton): of these the first is kept.
 """
 
-import hashlib
 import io
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.learning.layout import SPLIT_WORDS, Facts, Picture, Pixels, split
+from benchmarks.learning.layout import SPLIT_WORDS, Facts, Picture, Pixels, digest, distinct, split
 from benchmarks.learning.packages import npm_package, read_json, read_members
 from PIL import Image
 
@@ -40,7 +38,7 @@ def across(cache: Path) -> Built:
     ones and what looks just like one of them.
     """
     pictures, left_out = read_style("google", cache)
-    others, _ = read_style("twitter", cache, distinct=False)
+    others, _ = read_style("twitter", cache, once=False)
     train, val = split(pictures)
     names = {picture.name for picture in val}
     seen = {digest(picture.pixels) for picture in others if picture.name in names}
@@ -57,10 +55,10 @@ def facts(styles: Sequence[str], words: str, left_out: dict[str, int]) -> Facts:
     return Facts(f"{source}, pictures of 64 pixels on white", VERSION, licence, words, left_out=left_out)
 
 
-def read_style(style: str, cache: Path, distinct: bool = True) -> tuple[list[Picture], dict[str, int]]:
+def read_style(style: str, cache: Path, once: bool = True) -> tuple[list[Picture], dict[str, int]]:
     """The base emoji of a style in the package's order, and how many were left out for which reason.
 
-    With ``distinct`` an emoji whose picture an earlier one has already is left out.
+    With ``once`` an emoji whose picture an earlier one has already is left out.
     """
     package = npm_package(f"emoji-datasource-{style}", VERSION, cache / "packages")
     folder = f"package/img/{style}/64/"
@@ -68,14 +66,11 @@ def read_style(style: str, cache: Path, distinct: bool = True) -> tuple[list[Pic
     rows: list[dict[str, Any]] = read_json(package, members, "package/emoji.json")
     named = [row for row in rows if row["category"] != NO_CATEGORY]
     drawn = [row for row in named if folder + row["image"] in members]
-    pictures = {row["image"]: on_white(members[folder + row["image"]]) for row in drawn}
-    known: set[str] = set()
-    kept: list[Picture] = []
-    for row in drawn:
-        pixels = pictures[row["image"]]
-        if not (distinct and digest(pixels) in known):
-            kept.append(Picture(Path(row["image"]).stem, pixels, class_name(row["category"])))
-        known.add(digest(pixels))
+    pictures = [
+        Picture(Path(row["image"]).stem, on_white(members[folder + row["image"]]), class_name(row["category"]))
+        for row in drawn
+    ]
+    kept = distinct(pictures) if once else pictures
     left_out = {
         "skin variations": sum(len(row.get("skin_variations", ())) for row in named),
         f"category {NO_CATEGORY}": len(rows) - len(named),
@@ -95,8 +90,3 @@ def on_white(png: bytes) -> Pixels:
     image = Image.open(io.BytesIO(png)).convert("RGBA")
     white = Image.new("RGBA", image.size, (255, 255, 255, 255))
     return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
-
-
-def digest(pixels: Pixels) -> str:
-    """SHA-256 of the pixels and their shape."""
-    return hashlib.sha256(json.dumps(pixels.shape).encode() + pixels.tobytes()).hexdigest()

