@@ -10,7 +10,7 @@ import torch
 from benchmarks.learning.conditions import clocked, conditions, read_json, write_json
 from benchmarks.learning.config import BenchConfig, Shape
 from benchmarks.learning.datasets import DATASETS, BenchData, Build
-from benchmarks.learning.judging import baselines_in, differences, early_words, named_rows, row_facts, study_config
+from benchmarks.learning.judging import baselines_in, differences, named_rows, row_facts, study_config
 from benchmarks.learning.knn import KnnJudge
 from benchmarks.learning.trials import Trial, try_arm
 
@@ -62,8 +62,7 @@ def run_dataset(config: BenchConfig, data: BenchData) -> Entry:
         "trials": [asdict(trial) | {"start": None} for trial in trials],  # a start is a path on this machine
         "knn": knn_facts(KnnJudge(data.data, config.backbone, image_size), config, trials),
     }
-    entry |= study_facts(config, data.data, image_size, trials, folder)
-    return entry | {"early_words": early_words(entry)}
+    return entry | study_facts(config, data.data, image_size, trials, folder)
 
 
 def knn_facts(judge: KnnJudge, config: BenchConfig, trials: list[Trial]) -> dict[str, Any]:

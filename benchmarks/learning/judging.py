@@ -71,14 +71,15 @@ def baselines_in(trials: Sequence[Trial]) -> Callable[[str], Sequence[str]]:
     return lambda name: list(dict.fromkeys(["scratch", *([arms[name].baseline] if name in arms else [])]))
 
 
-def gain_of(entry: dict[str, Any], trial: str, baseline: str) -> str | None:
-    """What fine-tuning of everything found at the label fraction nearest to 10 %: "gain" or "loss" where the 95 %
-    interval of the difference to the baseline leaves zero out, else "no difference"; None where nothing was found.
+def gain_of(entry: dict[str, Any], trial: str, baseline: str, trained: str) -> str | None:
+    """What the study found at the label fraction nearest to 10 %: "gain" or "loss" where the 95 % interval of the
+    difference to the baseline, ``trained`` in the same way, leaves zero out, else "no difference"; None where nothing
+    was found.
     """
     pairs = [
         pair
         for pair in entry["differences"]
-        if (pair["trial"], pair["against"], pair["trained"]) == (trial, baseline, "full")
+        if (pair["trial"], pair["against"], pair["trained"]) == (trial, baseline, trained)
     ]
     if not pairs:
         return None
@@ -89,7 +90,7 @@ def gain_of(entry: dict[str, Any], trial: str, baseline: str) -> str | None:
 
 
 def early_words(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """For each pre-training that had an early word: the word, and what fine-tuning found afterwards."""
+    """For each pre-training that had an early word: the word, and what the study found afterwards by each way."""
     words = []
     for told in entry["trials"]:
         word = told["facts"].get("early_word")
@@ -97,5 +98,6 @@ def early_words(entry: dict[str, Any]) -> list[dict[str, Any]]:
             continue
         baseline = ARMS[told["arm"]].baseline
         name = trial_name(told["arm"], told["minutes"])
-        words.append({"trial": name, "verdict": word["verdict"], "found": gain_of(entry, name, baseline)})
+        found = {way: gain_of(entry, name, baseline, way) for way in ("full", "frozen")}
+        words.append({"trial": name, "verdict": word["verdict"], "found": found})
     return words

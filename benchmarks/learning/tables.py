@@ -1,15 +1,19 @@
 """learning.json as Markdown: for each data set what the pre-trainings were, kNN, and fine-tuning with intervals."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.learning.arms import ARMS
+from benchmarks.learning.judging import early_words
 from benchmarks.learning.markdown import NONE, number, of_labels, percent, points, table
 from benchmarks.learning.trials import trial_name
 
 Entry = dict[str, Any]
+Word = tuple[str, str, str | None]
+"""An early word, a way of training, and what the study found by it."""
 WAYS = {"full": "Everything trained", "frozen": "Backbone frozen (linear probe)"}
+FINDINGS = ("gain", "no difference", "loss")
 RIGHT_AFTER = {"go on": ("gain",), "stop": ("no difference", "loss")}
 """What an early word promises; the third, no gain so far, promises nothing."""
 SEGMENT_WAYS = {"full": "Everything trained", "frozen": "Encoder frozen"}
@@ -160,24 +164,30 @@ def continued_lines(entry: Entry) -> list[str]:
 
 
 def early_word_lines(entries: Sequence[Entry]) -> list[str]:
-    """How often each early word was followed by which finding of fine-tuning; nothing where there were no words."""
-    counted = Counter((word["verdict"], word["found"]) for entry in entries for word in entry["early_words"])
-    if not counted:
+    """How often each early word was followed by which finding of the study; nothing where there were no words."""
+    words = [word for entry in entries for word in early_words(entry)]
+    if not words:
         return []
-    findings = ("gain", "no difference", "loss", None)
-    right = sum(n for (verdict, found), n in counted.items() if found and found in RIGHT_AFTER.get(verdict, ()))
-    firm = sum(n for (verdict, found), n in counted.items() if found and verdict in RIGHT_AFTER)
-    verdicts = list(dict.fromkeys(("go on", "no gain so far", "stop", *(verdict for verdict, _ in counted))))
-    rows = [[verdict, *(str(counted[verdict, finding]) for finding in findings)] for verdict in verdicts]
+    counted: Counter[Word] = Counter((each["verdict"], way, each["found"][way]) for each in words for way in WAYS)
+    kept = ", ".join(right_words(counted, way) for way in WAYS)
+    verdicts = list(dict.fromkeys(("go on", "no gain so far", "stop", *(word["verdict"] for word in words))))
+    rows = [[said, *(str(counted[said, way, found]) for way in WAYS for found in FINDINGS)] for said in verdicts]
     return [
         "### How often the early word was right",
         "",
-        "Pre-trainings by what was said after a tenth of them, and by what full fine-tuning at 10 % of the labels (or "
-        "the share nearest to it) found against scratch, or against supervised where it went on from these weights: a "
-        "gain or a loss is an interval without zero.",
+        "Pre-trainings by what was said after a tenth of them, and by what the study found at 10 % of the labels (or "
+        "the share nearest to it), everything trained (full) and backbone frozen, against scratch, or against "
+        "supervised where it went on from these weights: a gain or a loss is an interval without zero.",
         "",
-        *table(["early word", "gain", "no difference", "loss", "not known"], rows),
+        *table(["early word", *(f"{way}: {found}" for way in WAYS for found in FINDINGS)], rows),
         "",
-        f"Right, which is a gain after *go on* and none after *stop*: {right} of {firm}.",
+        f"Right, which is a gain after *go on* and none after *stop*: {kept}.",
         "",
     ]
+
+
+def right_words(counted: Mapping[Word, int], way: str) -> str:
+    """``full`` 2 of 3: how many of the words that promise something kept it by this way of training."""
+    kept = {said: sum(counted[said, way, found] for found in findings) for said, findings in RIGHT_AFTER.items()}
+    said = sum(counted[each, way, found] for each in RIGHT_AFTER for found in FINDINGS)
+    return f"`{way}` {sum(kept.values())} of {said}"

@@ -20,18 +20,13 @@ def cells(lines: list[str], first: str) -> list[str]:
     return [cell.strip() for cell in found.strip("|").split("|")][1:]
 
 
-def with_words() -> dict:
-    made = entry()
-    return made | {"early_words": early_words(made)}
-
-
 def section(lines: list[str], begin: str) -> list[str]:
     start = next(i for i, line in enumerate(lines) if line.startswith(begin))
     return lines[start : next((i for i in range(start + 2, len(lines)) if not lines[i]), len(lines))]
 
 
 def test_means_and_paired_differences_stand_in_their_cells() -> None:
-    lines = section(results_lines([with_words()]), "Everything trained")
+    lines = section(results_lines([entry()]), "Everything trained")
     assert cells(lines, "start") == ["10 % (8 labels)", "100 % (80 labels)"]
     assert cells(lines, "`scratch`") == ["40.0", "60.0"]
     assert cells(lines, "`ssl-5min`") == ["50.0; +10.0 (5.0 to 15.0)", "61.0; +1.0 (-2.0 to 4.0)"]
@@ -44,12 +39,12 @@ def test_means_and_paired_differences_stand_in_their_cells() -> None:
         "seed_byol-5min",
         "ssl+supervised-5min",
     ]
-    frozen = section(results_lines([with_words()]), "Backbone frozen")
+    frozen = section(results_lines([entry()]), "Backbone frozen")
     assert cells(frozen, "`ssl-5min`") == ["45.0"]
 
 
 def test_chosen_learning_rates_and_their_cost_are_told() -> None:
-    made = with_words()
+    made = entry()
     rows = {(row["trial"], row["trained"], row["label_fraction"]): row for row in made["rows"]}
     for key, chosen in ((("ssl-5min", "full", 1.0), 3.0), (("ssl-5min", "full", 0.1), 0.3)):
         rows[key]["lr"] = {"chosen": chosen, "trainings": 9, "seconds": 1800.0}
@@ -61,7 +56,7 @@ def test_chosen_learning_rates_and_their_cost_are_told() -> None:
 
 
 def test_the_pretraining_table_has_knn_lengths_and_endings() -> None:
-    lines = results_lines([with_words()])
+    lines = results_lines([entry()])
     assert cells(lines, "`ssl`") == ["5", "5.0", "100 x 64", "25", "55.0", "40.0, 50.0"]
     assert cells(section(lines, "| arm"), "`scratch`") == ["-", "-", "-", "-", "35.0", "-"]
     assert cells(lines, "`seed_byol` (collapsed)")[0] == "5"
@@ -69,22 +64,26 @@ def test_the_pretraining_table_has_knn_lengths_and_endings() -> None:
 
 
 def test_continuing_is_compared_with_the_supervised_weights() -> None:
-    lines = section(results_lines([with_words()]), "Continued from supervised")
+    lines = section(results_lines([entry()]), "Continued from supervised")
     assert cells(lines, "`ssl+supervised-5min/full`") == ["-1.0 (-3.0 to 1.0)"]
 
 
-def test_early_words_are_counted_against_what_fine_tuning_found() -> None:
-    made = with_words()
-    assert [(word["trial"], word["verdict"], word["found"]) for word in made["early_words"]] == [
-        ("ssl-5min", "go on", "gain"),
-        ("seed_byol-5min", "stop", "loss"),
-        ("ssl+supervised-5min", "go on", "no difference"),
+def test_early_words_are_counted_against_what_the_study_found() -> None:
+    made = entry()
+    assert [(word["trial"], word["verdict"], word["found"]) for word in early_words(made)] == [
+        ("ssl-5min", "go on", {"full": "gain", "frozen": None}),
+        ("seed_byol-5min", "stop", {"full": "loss", "frozen": None}),
+        ("ssl+supervised-5min", "go on", {"full": "no difference", "frozen": None}),
     ]
     lines = results_lines([made])
-    assert cells(lines, "go on") == ["1", "1", "0", "0"]
-    assert cells(lines, "stop") == ["0", "0", "1", "0"]
-    assert cells(lines, "no gain so far") == ["0", "0", "0", "0"]
-    assert any(line.endswith(": 2 of 3.") for line in lines)
+    assert cells(lines, "go on") == ["1", "1", "0", "0", "0", "0"]
+    assert cells(lines, "stop") == ["0", "0", "1", "0", "0", "0"]
+    assert cells(lines, "no gain so far") == ["0", "0", "0", "0", "0", "0"]
+    assert any(line.endswith(": `full` 2 of 3, `frozen` 0 of 0.") for line in lines)
+    made["differences"].append(pair("seed_byol-5min", "scratch", "frozen", 0.1, 0.2, [0.1, 0.3]))
+    lines = results_lines([made])
+    assert cells(lines, "stop") == ["0", "0", "1", "1", "0", "0"]
+    assert any(line.endswith(": `full` 2 of 3, `frozen` 0 of 1.") for line in lines)
 
 
 def test_without_early_words_there_is_no_table_of_them() -> None:
@@ -92,23 +91,23 @@ def test_without_early_words_there_is_no_table_of_them() -> None:
     for trial in made["trials"]:
         trial["facts"].pop("early_word", None)
     assert early_words(made) == []
-    assert not any("early word" in line for line in results_lines([made | {"early_words": []}]))
+    assert not any("early word" in line for line in results_lines([made]))
 
 
 def test_a_gain_is_judged_nearest_to_ten_per_cent_and_needs_an_interval() -> None:
     made = entry()
     made["differences"].insert(0, pair("ssl-5min", "scratch", "full", 0.01, -0.1, [-0.2, -0.05]))
-    assert gain_of(made, "ssl-5min", "scratch") == "gain"
+    assert gain_of(made, "ssl-5min", "scratch", "full") == "gain"
     del made["differences"][0]
     made["differences"][0]["label_fraction"] = 0.9
     made["differences"][1]["label_fraction"] = 0.2
-    assert gain_of(made, "ssl-5min", "scratch") == "no difference"
-    assert gain_of(made, "supervised", "scratch") is None
-    assert gain_of(made, "ssl-20min", "scratch") is None
+    assert gain_of(made, "ssl-5min", "scratch", "full") == "no difference"
+    assert gain_of(made, "supervised", "scratch", "full") is None
+    assert gain_of(made, "ssl-20min", "scratch", "full") is None
 
 
 def test_every_row_of_every_table_has_as_many_cells_as_its_head() -> None:
-    for lines in (results_lines([with_words()]), series_lines([why()]), series_lines([levers()])):
+    for lines in (results_lines([entry()]), series_lines([why()]), series_lines([levers()])):
         for above, here in pairwise(lines):
             if above.startswith("|") and here.startswith("|"):
                 assert above.count("|") == here.count("|"), here
@@ -141,7 +140,7 @@ def test_the_command_replaces_what_is_between_the_markers_and_nothing_else(
     results, docs = tmp_path / "results", tmp_path / "docs"
     results.mkdir()
     docs.mkdir()
-    (results / "learning.json").write_text(json.dumps({"schema_version": 1, "entries": [with_words()]}))
+    (results / "learning.json").write_text(json.dumps({"schema_version": 1, "entries": [entry()]}))
     (results / "why.json").write_text(json.dumps({"schema_version": 1, "entries": [why()]}))
     (results / "levers.json").write_text(json.dumps({"schema_version": 1, "entries": [levers()]}))
     (begin, end), (levers_begin, levers_end) = markers("results"), markers("levers")
