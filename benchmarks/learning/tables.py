@@ -188,6 +188,6 @@ def early_word_lines(entries: Sequence[Entry]) -> list[str]:
 
 def right_words(counted: Mapping[Word, int], way: str) -> str:
     """``full`` 2 of 3: how many of the words that promise something kept it by this way of training."""
-    kept = {said: sum(counted[said, way, found] for found in findings) for said, findings in RIGHT_AFTER.items()}
+    kept = sum(counted[said, way, found] for said, findings in RIGHT_AFTER.items() for found in findings)
     said = sum(counted[each, way, found] for each in RIGHT_AFTER for found in FINDINGS)
-    return f"`{way}` {sum(kept.values())} of {said}"
+    return f"`{way}` {kept} of {said}"
